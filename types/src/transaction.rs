@@ -182,9 +182,15 @@ impl PartialEq for Transaction {
 impl Eq for Transaction {}
 
 fn decode_envelope(encoded: &Bytes) -> Result<TxEnvelope, TransactionError> {
+    // A legacy transaction is an RLP list, whose first byte is at least 0xc0; anything below 0x80 is a type byte.
+    if let Some(&ty) = encoded.first()
+        && ty < 0x80
+        && TxType::try_from(ty).is_err()
+    {
+        return Err(TransactionError::UnknownType(ty));
+    }
     TxEnvelope::decode_2718_exact(encoded).map_err(|error| match error {
         Eip2718Error::RlpError(error) => TransactionError::Malformed(error),
-        Eip2718Error::UnexpectedType(ty) => TransactionError::UnknownType(ty),
         _ => TransactionError::Malformed(alloy_rlp::Error::Custom("not a transaction")),
     })
 }
