@@ -1,7 +1,7 @@
 //! What a block, or a part of one, changes in the world state.
 
 use alloy_primitives::{
-    B256, Bytes, U256,
+    Bytes, U256,
     map::{AddressMap, B256Map, HashMap},
 };
 
