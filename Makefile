@@ -1,0 +1,49 @@
+# Everything a newcomer types. `make devnet` runs the chain, `make test` passes the tests; each installs what it needs.
+
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+# Extra words for the thing that runs: `make devnet ARGS="--block-time 2s"`.
+ARGS ?=
+
+.PHONY: help
+help: ## Lists these targets.
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 16
+
+.PHONY: devnet
+devnet: ## Builds and runs a chain with funded accounts, until Ctrl-C.
+	tools/install.sh build
+	cargo run --release --locked --bin millrace -- dev $(ARGS)
+
+.PHONY: test
+test: ## Runs every test: unit, property, integration, other people's clients.
+	tools/install.sh test
+	cargo test --workspace --locked
+	cd fuzz && CARGO_TARGET_DIR=../target cargo test --locked
+
+.PHONY: check
+check: ## Format, lints, documentation, licences and crate walls, contract artifacts.
+	tools/install.sh check
+	cargo fmt --all --check
+	python3 tools/deny.py
+	node contracts/build.mjs --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
+
+.PHONY: ci
+ci: check test ## Exactly what CI runs.
+
+.PHONY: torture
+torture: ## Kills a loaded node over and over (ROUNDS=100) and checks that nothing acknowledged is lost.
+	tools/install.sh build
+	MILLRACE_TORTURE_ROUNDS=$${ROUNDS:-100} cargo test --locked -p millrace-sequencer --test it -- --nocapture torture
+
+.PHONY: bench
+bench: ## Runs one benchmark: NAME=state-root|kv|executor|mempool|recover|journal.
+	tools/bench.sh "$(NAME)" $(ARGS)
+
+.PHONY: contracts
+contracts: ## Compiles the Solidity sources into contracts/artifacts.
+	tools/install.sh contracts
+	node contracts/build.mjs
