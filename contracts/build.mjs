@@ -1,0 +1,106 @@
+// Compiles src/**/*.sol with the pinned solc and writes one artifact a contract to artifacts/.
+//
+//   node contracts/build.mjs           writes them
+//   node contracts/build.mjs --check   fails, naming the files, when what is checked in is not what the sources give
+//
+// The same sources give the same bytes everywhere: the compiler is pinned in package-lock.json, paths are relative to
+// this directory, and no metadata hash is appended to the code.
+
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { dirname, join, relative, sep } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import solc from 'solc'
+
+const root = dirname(fileURLToPath(import.meta.url))
+const artifactsDir = join(root, 'artifacts')
+const pinned = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')).dependencies.solc
+
+function fail(message) {
+  console.error(message)
+  process.exit(1)
+}
+
+function readSources() {
+  const names = readdirSync(join(root, 'src'), { recursive: true }).filter((name) => name.endsWith('.sol'))
+  return Object.fromEntries(
+    names.sort().map((name) => {
+      const path = join(root, 'src', name)
+      return [relative(root, path).split(sep).join('/'), { content: readFileSync(path, 'utf8') }]
+    }),
+  )
+}
+
+function compile(sources) {
+  const input = {
+    language: 'Solidity',
+    sources,
+    settings: {
+      evmVersion: 'prague',
+      optimizer: { enabled: true, runs: 10_000 },
+      metadata: { bytecodeHash: 'none', appendCBOR: false },
+      outputSelection: { '*': { '*': ['abi', 'evm.deployedBytecode', 'storageLayout'] } },
+    },
+  }
+  const output = JSON.parse(solc.compile(JSON.stringify(input)))
+  // Warnings are errors: a build that always prints some hides the one that matters.
+  if (output.errors?.length) fail(output.errors.map((error) => error.formattedMessage).join('\n'))
+  return output.contracts
+}
+
+// Only what a reader of storage needs: solc's own form also carries syntax-tree ids, which any edit elsewhere changes.
+function storageOf({ storage, types }) {
+  return storage.map(({ label, slot, offset, type }) => ({
+    label,
+    slot: Number(slot),
+    offset,
+    type: types[type].label,
+    bytes: Number(types[type].numberOfBytes),
+  }))
+}
+
+// A file may declare only what it is named after; abstract contracts and files of functions have no artifact.
+function artifacts(contracts) {
+  const files = new Map()
+  for (const [source, declared] of Object.entries(contracts)) {
+    for (const [name, { abi, evm, storageLayout }] of Object.entries(declared)) {
+      const code = evm.deployedBytecode.object
+      if (code === '') continue
+      if (!source.endsWith(`/${name}.sol`)) fail(`${source} declares ${name}: give it a file of its own`)
+      if (Object.keys(evm.deployedBytecode.immutableReferences ?? {}).length > 0) {
+        fail(`${source}: ${name} has immutables, which genesis cannot fill in; use storage`)
+      }
+      const artifact = { name, source, solc: pinned, abi, storage: storageOf(storageLayout), runtimeBytecode: `0x${code}` }
+      files.set(`${name}.json`, `${JSON.stringify(artifact, null, 2)}\n`)
+    }
+  }
+  return files
+}
+
+function existing() {
+  try {
+    return new Map(readdirSync(artifactsDir).map((name) => [name, readFileSync(join(artifactsDir, name), 'utf8')]))
+  } catch (error) {
+    if (error.code === 'ENOENT') return new Map()
+    throw error
+  }
+}
+
+if (!solc.version().startsWith(`${pinned}+`)) {
+  fail(`solc ${solc.version()} is installed, ${pinned} is pinned: run npm ci in contracts/`)
+}
+
+const built = artifacts(compile(readSources()))
+const old = existing()
+
+if (process.argv.includes('--check')) {
+  const wrong = [...new Set([...built.keys(), ...old.keys()])].filter((name) => built.get(name) !== old.get(name))
+  if (wrong.length > 0) {
+    fail(wrong.sort().map((name) => `artifacts/${name} is not what the sources give`).join('\n') + '\nrun: make contracts')
+  }
+  console.log(`${built.size} artifacts match their sources`)
+} else {
+  mkdirSync(artifactsDir, { recursive: true })
+  for (const name of old.keys()) if (!built.has(name)) rmSync(join(artifactsDir, name))
+  for (const [name, text] of built) writeFileSync(join(artifactsDir, name), text)
+  console.log(`${built.size} artifacts written`)
+}
