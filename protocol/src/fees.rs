@@ -184,7 +184,7 @@ mod tests {
         };
         assert_eq!(fees.data_fee(largest), U256::MAX);
         // The specification works this one out: about 7.92e22.
-        assert_eq!(fees.operator_fee(u64::MAX), uint!(79246609239891308724429_U256));
+        assert_eq!(fees.operator_fee(u64::MAX), uint!(79246609239891303067154_U256));
     }
 
     #[test]

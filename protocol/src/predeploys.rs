@@ -43,11 +43,10 @@ pub mod l1_block_slots {
 
     /// The base fee of the L1 origin.
     pub const BASE_FEE: U256 = U256::from_limbs([1, 0, 0, 0]);
-    /// From the top: 16 bytes unused or not ours, `u32` base-fee scalar, `u32` blob-base-fee scalar, `u64` sequence
-    /// number.
+    /// From the top: 16 bytes without meaning, `u32` base-fee scalar, `u32` blob-base-fee scalar, `u64` sequence number.
     pub const FEE_SCALARS: U256 = U256::from_limbs([3, 0, 0, 0]);
     /// The blob base fee of the L1 origin.
     pub const BLOB_BASE_FEE: U256 = U256::from_limbs([7, 0, 0, 0]);
-    /// From the top: 20 bytes unused, `u32` operator-fee scalar, `u64` operator-fee constant (Isthmus).
+    /// From the top: 20 bytes without meaning, `u32` operator-fee scalar, `u64` operator-fee constant (Isthmus).
     pub const OPERATOR_FEE: U256 = U256::from_limbs([8, 0, 0, 0]);
 }
