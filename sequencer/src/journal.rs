@@ -1,0 +1,184 @@
+//! The journal: the commit point of the sequencer.
+//!
+//! One row a block, in SQLite beside us or in a PostgreSQL elsewhere. What [`Journal::append`] has returned from is on
+//! the disk, and only then may anybody be told of it: `journaled <= executed` in the chain of watermarks. Whoever
+//! restarts after a crash finds a prefix of what was appended that holds everything acknowledged.
+//!
+//! Suggested reading order: this file, [`row`] (the encoding), `store` (transactions and failures), `engine` with
+//! `sqlite` and `postgres` (what differs), `lock`, `blocks`.
+
+mod blocks;
+mod engine;
+mod error;
+mod location;
+mod lock;
+mod postgres;
+pub mod row;
+mod sqlite;
+mod store;
+
+use std::{ops::RangeInclusive, sync::Arc};
+
+use alloy_eips::{BlockHashOrNumber, BlockNumHash};
+use alloy_primitives::B256;
+use millrace_types::{Block, ExecutedBlock, Receipt, SealedHeader};
+
+pub use self::{
+    blocks::Blocks,
+    error::{AppendError, OpenError, ReadError, WriteError},
+    location::{Location, LocationError},
+    lock::{DataDir, LockError},
+};
+use self::{
+    postgres::PostgresEngine,
+    row::{Row, decode_header},
+    sqlite::SqliteEngine,
+    store::Store,
+};
+
+/// Which chain a journal belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ChainIdentity {
+    /// The EIP-155 chain id.
+    pub chain_id: u64,
+    /// The hash of block 0, which the journal does not hold.
+    pub genesis_hash: B256,
+}
+
+/// A block as the journal gives it back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredBlock {
+    /// The block.
+    pub block: Arc<Block>,
+    /// One receipt a transaction, in order.
+    pub receipts: Arc<Vec<Receipt>>,
+}
+
+/// The sequencer's durable memory. One process has it at a time; any number of tasks may share it.
+#[derive(Debug)]
+pub struct Journal {
+    store: AnyStore,
+}
+
+#[derive(Debug)]
+enum AnyStore {
+    Sqlite(Store<SqliteEngine>),
+    Postgres(Store<PostgresEngine>),
+}
+
+/// Does the same on either engine.
+macro_rules! on_store {
+    ($journal:expr, $store:ident => $body:expr) => {
+        match &$journal.store {
+            AnyStore::Sqlite($store) => $body,
+            AnyStore::Postgres($store) => $body,
+        }
+    };
+}
+
+impl Journal {
+    /// Opens the journal, creating it if there is none, and locks out every other process until it is dropped.
+    pub async fn open(location: &Location, identity: ChainIdentity) -> Result<Self, OpenError> {
+        let store = match location {
+            Location::Sqlite(path) => {
+                AnyStore::Sqlite(Store::open(SqliteEngine::new(path)?, identity).await?)
+            }
+            Location::Postgres(options) => {
+                AnyStore::Postgres(Store::open(PostgresEngine::new(options), identity).await?)
+            }
+        };
+        Ok(Self { store })
+    }
+
+    /// Makes a block durable on top of the tip.
+    ///
+    /// After any error the block must not be acknowledged; [`WriteError`] says whether trying again makes sense.
+    /// Appending what is already the tip succeeds, so a block whose fate was unknown may simply be appended again.
+    pub async fn append(&self, block: &ExecutedBlock) -> Result<(), AppendError> {
+        self.append_group(std::slice::from_ref(block)).await
+    }
+
+    /// Makes several blocks durable in one transaction: all of them or none.
+    pub async fn append_group(&self, blocks: &[ExecutedBlock]) -> Result<(), AppendError> {
+        let blocks = blocks.to_vec();
+        let encode = move || {
+            let encode = |block: &ExecutedBlock| {
+                let number = block.block.number();
+                Row::encode(block).map_err(|source| AppendError::Invalid { number, source })
+            };
+            blocks.iter().map(encode).collect::<Result<Vec<Row>, _>>()
+        };
+        let rows = off_the_runtime(encode).await?;
+        on_store!(self, store => store.append(&rows).await)
+    }
+
+    /// The newest block that is known to be durable; `None` while there is only genesis.
+    pub fn tip(&self) -> Option<BlockNumHash> {
+        on_store!(self, store => store.tip())
+    }
+
+    /// A block with its receipts, checked against its hash.
+    pub async fn block(
+        &self,
+        id: impl Into<BlockHashOrNumber>,
+    ) -> Result<Option<StoredBlock>, ReadError> {
+        let number = match id.into() {
+            BlockHashOrNumber::Number(number) => Some(number),
+            BlockHashOrNumber::Hash(hash) => on_store!(self, store => store.number(hash).await)?,
+        };
+        let Some(number) = number else { return Ok(None) };
+        match self.rows(number..=number, 1).await?.pop() {
+            Some(row) => decode(row).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// A header, checked against its hash.
+    pub async fn header(&self, number: u64) -> Result<Option<SealedHeader>, ReadError> {
+        match on_store!(self, store => store.header(number).await)? {
+            Some((hash, encoded)) => decode_header(&encoded, number, hash)
+                .map(Some)
+                .map_err(|source| ReadError::Corrupt { number, source }),
+            None => Ok(None),
+        }
+    }
+
+    /// Walks over a range of blocks, oldest first.
+    pub fn range(&self, range: RangeInclusive<u64>) -> Blocks<'_> {
+        Blocks::new(self, range)
+    }
+
+    /// Removes every block above `to`, in one transaction. They must not have been final.
+    pub async fn unwind(&self, to: u64) -> Result<(), WriteError> {
+        on_store!(self, store => store.unwind(to).await)
+    }
+
+    /// Closes the database in an orderly way, so that the next start has nothing to recover. Dropping the journal is
+    /// safe, too.
+    pub async fn close(self) {
+        on_store!(self, store => store.close().await);
+    }
+
+    async fn rows(
+        &self,
+        range: RangeInclusive<u64>,
+        bytes_max: usize,
+    ) -> Result<Vec<Row>, ReadError> {
+        Ok(on_store!(self, store => store.rows(range, bytes_max).await)?)
+    }
+}
+
+/// Decodes a row on a thread of its own: a large block takes milliseconds, which other tasks would feel.
+async fn decode(row: Row) -> Result<StoredBlock, ReadError> {
+    let number = row.number;
+    off_the_runtime(move || row.decode())
+        .await
+        .map_err(|source| ReadError::Corrupt { number, source })
+}
+
+async fn off_the_runtime<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(value) => value,
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}

@@ -1,0 +1,281 @@
+//! The encoding of a block's row: the only place that knows it.
+//!
+//! ```text
+//! header    RLP, as consensus has it
+//! body      0x01 ‖ zstd([sender, encoded transaction]…)
+//! receipts  0x01 ‖ zstd([rlp[type, success, cumulative gas, logs, (nonce, version)?]…])
+//! ```
+//!
+//! Senders are stored beside their transactions because recovering one costs 33 µs and reading one back nothing.
+//! Receipts leave out the bloom filter, which follows from the logs. The leading byte is the version of the encoding;
+//! the zstd frame carries a checksum, so that a rotten page is found here and not by a client.
+
+use std::{io::Read, sync::Arc};
+
+use alloy_primitives::{Address, B256, Bytes, keccak256};
+use alloy_rlp::{Decodable, Encodable, Header as RlpHeader};
+use millrace_types::{
+    Block, DepositReceipt, ExecutedBlock, Header, Receipt, SealedHeader, Transaction,
+    TransactionError, TxType,
+};
+
+use super::StoredBlock;
+
+/// The only version of the body's and the receipts' encoding so far.
+const VERSION: u8 = 1;
+
+/// The most that a body, or the receipts, may hold before compression. A block of 100,000 transfers has 13 MB.
+pub const DECOMPRESSED_BYTES_MAX: usize = 256 << 20;
+
+/// Measured on blocks of transfers (`benches/journal.rs`): signatures and hashes don't compress, the rest does at any
+/// level, so the fastest wins.
+const COMPRESSION_LEVEL: i32 = 1;
+
+/// Windows at our level are half a megabyte; a frame that asks for much more isn't ours.
+const WINDOW_LOG_MAX: u32 = 23;
+
+/// A block's row, encoded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    /// The block's number.
+    pub number: u64,
+    /// The block's hash.
+    pub hash: B256,
+    /// The hash of the block before it.
+    pub parent_hash: B256,
+    /// The header.
+    pub header: Vec<u8>,
+    /// The transactions with their senders.
+    pub body: Vec<u8>,
+    /// The receipts.
+    pub receipts: Vec<u8>,
+}
+
+/// Why a row cannot be written, or isn't what was written.
+#[derive(Debug, thiserror::Error)]
+pub enum RowError {
+    /// The header has another hash than the row says.
+    #[error("the header's hash is {computed}, not {recorded}")]
+    Hash {
+        /// What the row says.
+        recorded: B256,
+        /// What the header has.
+        computed: B256,
+    },
+    /// The header says another number or parent than the row.
+    #[error("the header belongs to block {header}, not {row}")]
+    Number {
+        /// What the header says.
+        header: u64,
+        /// What the row says.
+        row: u64,
+    },
+    /// Not one receipt a transaction.
+    #[error("{transactions} transactions, but {receipts} receipts")]
+    Counts {
+        /// How many transactions there are.
+        transactions: usize,
+        /// How many receipts there are.
+        receipts: usize,
+    },
+    /// Written by a newer program, or not by us.
+    #[error("unknown version {0:?} of the encoding")]
+    Version(Option<u8>),
+    /// The compressed part is damaged.
+    #[error("decompress: {0}")]
+    Compression(#[source] std::io::Error),
+    /// More than any block of ours can hold.
+    #[error("larger than {DECOMPRESSED_BYTES_MAX} bytes")]
+    TooLarge,
+    /// The inside is not RLP of the right shape.
+    #[error("decode: {0}")]
+    Rlp(#[from] alloy_rlp::Error),
+    /// A transaction inside cannot be decoded.
+    #[error("decode transaction {index}: {source}")]
+    Transaction {
+        /// Which one.
+        index: usize,
+        /// What is wrong with it.
+        source: TransactionError,
+    },
+    /// A receipt of no known transaction type.
+    #[error("a receipt has the unknown type {0}")]
+    ReceiptType(u8),
+}
+
+impl Row {
+    /// Encodes a block, first making sure that it will be readable again.
+    pub fn encode(executed: &ExecutedBlock) -> Result<Self, RowError> {
+        let block = &executed.block;
+        check_counts(block.transactions.len(), executed.receipts.len())?;
+        let header = alloy_rlp::encode(block.header.header());
+        check_hash(&header, block.header.hash())?;
+        Ok(Self {
+            number: block.number(),
+            hash: block.header.hash(),
+            parent_hash: block.header.parent_hash,
+            header,
+            body: encode_body(&block.transactions)?,
+            receipts: encode_receipts(&executed.receipts)?,
+        })
+    }
+
+    /// Decodes the row and checks everything that it says twice.
+    pub fn decode(self) -> Result<StoredBlock, RowError> {
+        let header = decode_header(&self.header, self.number, self.hash)?;
+        let transactions = decode_body(&self.body)?;
+        let receipts = decode_receipts(&self.receipts)?;
+        check_counts(transactions.len(), receipts.len())?;
+        Ok(StoredBlock {
+            block: Arc::new(Block { header, transactions }),
+            receipts: Arc::new(receipts),
+        })
+    }
+}
+
+/// Decodes a header and checks it against the row's number and hash.
+pub fn decode_header(encoded: &[u8], number: u64, hash: B256) -> Result<SealedHeader, RowError> {
+    check_hash(encoded, hash)?;
+    let header: Header = alloy_rlp::decode_exact(encoded)?;
+    if header.number != number {
+        return Err(RowError::Number { header: header.number, row: number });
+    }
+    Ok(SealedHeader::new(header, hash))
+}
+
+/// Encodes the transactions with their senders.
+pub fn encode_body(transactions: &[Arc<Transaction>]) -> Result<Vec<u8>, RowError> {
+    let length = transactions.iter().map(|tx| tx.encoded().length() + tx.sender().length()).sum();
+    let mut payload = Vec::with_capacity(length);
+    for tx in transactions {
+        tx.sender().encode(&mut payload);
+        tx.encoded().encode(&mut payload);
+    }
+    compress(&payload)
+}
+
+/// Decodes what [`encode_body`] made.
+pub fn decode_body(stored: &[u8]) -> Result<Vec<Arc<Transaction>>, RowError> {
+    let payload = Bytes::from(decompress(stored)?);
+    let mut rest = payload.as_ref();
+    let mut transactions = Vec::new();
+    while !rest.is_empty() {
+        let sender = Address::decode(&mut rest)?;
+        let encoded = RlpHeader::decode_bytes(&mut rest, false)?;
+        // A view of the one buffer: the transactions of a block live and die together.
+        let encoded = Bytes(payload.0.slice_ref(encoded));
+        let tx = Transaction::decode_with_sender(encoded, sender)
+            .map_err(|source| RowError::Transaction { index: transactions.len(), source })?;
+        transactions.push(Arc::new(tx));
+    }
+    Ok(transactions)
+}
+
+/// Encodes the receipts.
+pub fn encode_receipts(receipts: &[Receipt]) -> Result<Vec<u8>, RowError> {
+    let mut payload = Vec::with_capacity(receipts.len() * 16);
+    for receipt in receipts {
+        encode_receipt(receipt, &mut payload);
+    }
+    compress(&payload)
+}
+
+/// Decodes what [`encode_receipts`] made.
+pub fn decode_receipts(stored: &[u8]) -> Result<Vec<Receipt>, RowError> {
+    let payload = decompress(stored)?;
+    let mut rest = payload.as_slice();
+    let mut receipts = Vec::new();
+    while !rest.is_empty() {
+        receipts.push(decode_receipt(&mut rest)?);
+    }
+    Ok(receipts)
+}
+
+fn encode_receipt(receipt: &Receipt, out: &mut Vec<u8>) {
+    let ty = u8::from(receipt.tx_type);
+    let deposit_length =
+        receipt.deposit.map_or(0, |deposit| deposit.nonce.length() + deposit.version.length());
+    let payload_length = ty.length()
+        + receipt.success.length()
+        + receipt.cumulative_gas_used.length()
+        + receipt.logs.length()
+        + deposit_length;
+    RlpHeader { list: true, payload_length }.encode(out);
+    ty.encode(out);
+    receipt.success.encode(out);
+    receipt.cumulative_gas_used.encode(out);
+    receipt.logs.encode(out);
+    if let Some(deposit) = receipt.deposit {
+        deposit.nonce.encode(out);
+        deposit.version.encode(out);
+    }
+}
+
+fn decode_receipt(rest: &mut &[u8]) -> Result<Receipt, RowError> {
+    let mut fields = RlpHeader::decode_bytes(rest, true)?;
+    let ty = u8::decode(&mut fields)?;
+    let mut receipt = Receipt {
+        tx_type: TxType::try_from(ty).map_err(|_| RowError::ReceiptType(ty))?,
+        success: bool::decode(&mut fields)?,
+        cumulative_gas_used: u64::decode(&mut fields)?,
+        logs: Vec::decode(&mut fields)?,
+        deposit: None,
+    };
+    if !fields.is_empty() {
+        let (nonce, version) = (u64::decode(&mut fields)?, u64::decode(&mut fields)?);
+        receipt.deposit = Some(DepositReceipt { nonce, version });
+    }
+    if !fields.is_empty() {
+        return Err(alloy_rlp::Error::UnexpectedLength.into());
+    }
+    Ok(receipt)
+}
+
+fn compress(payload: &[u8]) -> Result<Vec<u8>, RowError> {
+    if payload.len() > DECOMPRESSED_BYTES_MAX {
+        return Err(RowError::TooLarge);
+    }
+    let mut stored = vec![0; 1 + zstd::zstd_safe::compress_bound(payload.len())];
+    stored[0] = VERSION;
+    let mut compressor =
+        zstd::bulk::Compressor::new(COMPRESSION_LEVEL).map_err(RowError::Compression)?;
+    compressor.include_checksum(true).map_err(RowError::Compression)?;
+    let length =
+        compressor.compress_to_buffer(payload, &mut stored[1..]).map_err(RowError::Compression)?;
+    stored.truncate(1 + length);
+    stored.shrink_to_fit();
+    Ok(stored)
+}
+
+/// Memory follows what is really there, never what a damaged length claims.
+fn decompress(stored: &[u8]) -> Result<Vec<u8>, RowError> {
+    let frame = match stored.split_first() {
+        Some((&VERSION, frame)) => frame,
+        other => return Err(RowError::Version(other.map(|(version, _)| *version))),
+    };
+    let mut decoder =
+        zstd::Decoder::with_buffer(frame).map_err(RowError::Compression)?.single_frame();
+    decoder.window_log_max(WINDOW_LOG_MAX).map_err(RowError::Compression)?;
+    let mut payload = Vec::new();
+    decoder
+        .by_ref()
+        .take(DECOMPRESSED_BYTES_MAX as u64 + 1)
+        .read_to_end(&mut payload)
+        .map_err(RowError::Compression)?;
+    if payload.len() > DECOMPRESSED_BYTES_MAX {
+        return Err(RowError::TooLarge);
+    }
+    if !decoder.finish().is_empty() {
+        return Err(alloy_rlp::Error::UnexpectedLength.into());
+    }
+    Ok(payload)
+}
+
+fn check_hash(encoded_header: &[u8], recorded: B256) -> Result<(), RowError> {
+    let computed = keccak256(encoded_header);
+    if computed == recorded { Ok(()) } else { Err(RowError::Hash { recorded, computed }) }
+}
+
+fn check_counts(transactions: usize, receipts: usize) -> Result<(), RowError> {
+    if transactions == receipts { Ok(()) } else { Err(RowError::Counts { transactions, receipts }) }
+}
