@@ -189,10 +189,19 @@ fn decode_envelope(encoded: &Bytes) -> Result<TxEnvelope, TransactionError> {
     {
         return Err(TransactionError::UnknownType(ty));
     }
-    TxEnvelope::decode_2718_exact(encoded).map_err(|error| match error {
+    let envelope = TxEnvelope::decode_2718_exact(encoded).map_err(|error| match error {
         Eip2718Error::RlpError(error) => TransactionError::Malformed(error),
         _ => TransactionError::Malformed(alloy_rlp::Error::Custom("not a transaction")),
-    })
+    })?;
+    // The decoder also tries an untyped list as each typed transaction, and a deposit's fields pass: without this
+    // check anybody could write a deposit that does not show its type.
+    let typed = encoded.first().is_some_and(|&ty| ty < 0x80);
+    if typed == envelope.is_legacy() {
+        return Err(TransactionError::Malformed(alloy_rlp::Error::Custom(
+            "a typed transaction without its type",
+        )));
+    }
+    Ok(envelope)
 }
 
 #[cfg(test)]
@@ -226,6 +235,17 @@ mod tests {
         let decoded = Transaction::decode(tx.encoded().clone()).unwrap();
         assert_eq!(decoded.as_deposit(), Some(&deposit));
         assert_eq!((decoded.hash(), decoded.sender()), (tx.hash(), deposit.from));
+    }
+
+    #[test]
+    fn refuses_a_deposit_without_its_type() {
+        let deposit = TxDeposit { mint: 1, gas_limit: 21_000, ..TxDeposit::default() };
+        let encoded = Transaction::deposit(deposit).encoded().clone();
+        assert!(Transaction::decode(encoded.clone()).is_ok());
+        assert!(matches!(
+            Transaction::decode(encoded.slice(1..)),
+            Err(TransactionError::Malformed(_))
+        ));
     }
 
     #[test]
