@@ -186,6 +186,21 @@ mod tests {
         assert_eq!(search(text, text.len() as u32, &mut last_seen), alone);
     }
 
+    #[test]
+    fn matches_reach_exactly_so_far() {
+        let word: Vec<u8> = (1..=30).collect();
+        let len = |distance: usize| {
+            // Zeros are one long match: they leave the word's places in the table.
+            let zeros = vec![0; distance - word.len()];
+            let input =
+                [&[99, 98], &word[..], &zeros, &word, &[97; 2], &(100..120).collect::<Vec<u8>>()]
+                    .concat();
+            assert_eq!(compressed_len(&input), compress(&input).len() as u32);
+            compressed_len(&input)
+        };
+        assert!(len(8_191) + 20 < len(8_192), "{} {}", len(8_191), len(8_192));
+    }
+
     proptest! {
         #[test]
         fn equals_the_length_of_a_real_compression(input in compressible()) {
