@@ -1,0 +1,290 @@
+//! The pool against its model, and each rule by itself.
+
+use std::collections::VecDeque;
+
+use alloy_primitives::{Address, TxHash, U256};
+use rand::{Rng, SeedableRng, rngs::StdRng, seq::IndexedRandom};
+
+use crate::mempool::{
+    Admitted, DropReason, Event, Inserted, Limits, Mempool, Outcome, SenderCode, SenderState,
+    SubmitError,
+    entry::Place,
+    model::Model,
+    testing::{Transfer, World, address, rich},
+};
+
+/// A chain, a builder and senders who do anything at all to a pool and its model.
+struct Simulation {
+    rng: StdRng,
+    world: World,
+    pool: Mempool,
+    model: Model,
+    now_ms: u64,
+    /// What the builder holds, in order.
+    taken: VecDeque<Admitted>,
+    /// What was included, with the account before.
+    history: Vec<(Admitted, SenderState)>,
+}
+
+const SENDERS: u8 = 6;
+
+impl Simulation {
+    fn new(seed: u64) -> Self {
+        let limits = Limits {
+            count_max: 14,
+            bytes_max: 1_600,
+            sender_count_max: 6,
+            sender_queued_max: 3,
+            price_bump_percent: 10,
+            queued_lifetime_ms: 1_000,
+        };
+        let mut world = World::default();
+        for sender in 1..=SENDERS {
+            world.accounts.insert(address(sender), rich(0));
+        }
+        Self {
+            rng: StdRng::seed_from_u64(seed),
+            world,
+            pool: Mempool::new(limits.clone(), 10),
+            model: Model::new(limits, 10),
+            now_ms: 0,
+            taken: VecDeque::new(),
+            history: Vec::new(),
+        }
+    }
+
+    fn step(&mut self) {
+        self.now_ms += self.rng.random_range(0..40);
+        match self.rng.random_range(0..100) {
+            0..45 => self.insert(),
+            45..60 => self.take(),
+            60..78 => self.commit(),
+            78..84 => self.disturb(),
+            84..92 => {
+                let base_fee = self.rng.random_range(0..40);
+                self.pool.set_base_fee(base_fee);
+                self.model.base_fee = base_fee;
+            }
+            92..97 => {
+                self.now_ms += self.rng.random_range(0..600);
+                self.pool.expire(self.now_ms);
+                self.model.expire(self.now_ms);
+            }
+            _ => self.roll_back(),
+        }
+        self.compare();
+    }
+
+    fn insert(&mut self) {
+        let group: Vec<_> = (0..self.rng.random_range(1..4)).map(|_| self.transaction()).collect();
+        let expected: Vec<_> = group
+            .iter()
+            .map(|admitted| self.model.insert(admitted.clone(), &self.world, self.now_ms))
+            .collect();
+        assert_eq!(self.pool.insert_many(group, &self.world, self.now_ms), expected);
+    }
+
+    fn transaction(&mut self) -> Admitted {
+        if self.rng.random_bool(0.05)
+            && let Some(known) = self.model.txs.choose(&mut self.rng)
+        {
+            return known.admitted.clone();
+        }
+        let sender = self.rng.random_range(1..=SENDERS);
+        let nonce = self.world.get(&address(sender)).nonce;
+        let max_fee = self.rng.random_range(1..60);
+        Transfer {
+            sender,
+            nonce: (nonce + self.rng.random_range(0..5))
+                .saturating_sub(self.rng.random_range(0..2)),
+            tip: self.rng.random_range(0..=max_fee),
+            max_fee,
+            gas: *[21_000, 21_000, 90_000].choose(&mut self.rng).unwrap(),
+            value: self.rng.random_range(0..1 << 40),
+        }
+        .admitted()
+    }
+
+    fn take(&mut self) {
+        let count = self.rng.random_range(0..5);
+        let gas = self.rng.random_range(0..250_000);
+        let taken = self.pool.take_best(count, gas);
+        let hashes: Vec<_> = taken.iter().map(|tx| tx.hash()).collect();
+        assert_eq!(hashes, self.model.take_best(count, gas));
+        for hash in hashes {
+            let tx = self.model.txs.iter().find(|tx| tx.hash() == hash).unwrap();
+            self.taken.push_back(tx.admitted.clone());
+        }
+    }
+
+    /// The builder executes some of what it holds.
+    fn commit(&mut self) {
+        let mut outcomes = Vec::new();
+        let mut changed = Vec::new();
+        for _ in 0..self.rng.random_range(0..5) {
+            let Some(admitted) = self.taken.pop_front() else { break };
+            let (hash, sender) = (admitted.tx.hash(), admitted.tx.sender());
+            let state = self.world.get(&sender);
+            let outcome = match self.rng.random_range(0..10) {
+                0 => Outcome::Rejected("bad luck".into()),
+                1 | 2 => Outcome::Deferred,
+                _ if admitted.nonce > state.nonce => Outcome::Deferred,
+                _ if admitted.nonce < state.nonce => Outcome::Rejected("nonce too low".into()),
+                _ => {
+                    let spent = U256::from(self.rng.random_range(0..1u64 << 40));
+                    let after = SenderState {
+                        nonce: state.nonce + 1,
+                        balance: state.balance.saturating_sub(spent.min(admitted.cost)),
+                        ..state
+                    };
+                    self.world.accounts.insert(sender, after);
+                    self.history.push((admitted, state));
+                    Outcome::Included
+                }
+            };
+            outcomes.push((hash, outcome));
+            changed.push(sender);
+        }
+        self.tell(outcomes, &changed);
+    }
+
+    fn tell(&mut self, outcomes: Vec<(TxHash, Outcome)>, changed: &[Address]) {
+        let accounts: Vec<_> = changed.iter().map(|who| (*who, self.world.get(who))).collect();
+        self.model.committed(&outcomes, &accounts);
+        self.pool.committed(outcomes, accounts);
+    }
+
+    /// Somebody else changes an account: a deposit, a transfer, a delegation.
+    fn disturb(&mut self) {
+        let sender = address(self.rng.random_range(1..=SENDERS));
+        let mut state = self.world.get(&sender);
+        match self.rng.random_range(0..6) {
+            0 => state.nonce += self.rng.random_range(1..3),
+            1 => state.balance = U256::from(self.rng.random_range(0..1u64 << 42)),
+            2 => state.code = SenderCode::Delegated,
+            3 => state.code = SenderCode::Contract,
+            _ => state = rich(state.nonce),
+        }
+        self.world.accounts.insert(sender, state);
+        self.tell(Vec::new(), &[sender]);
+    }
+
+    fn roll_back(&mut self) {
+        let keep = self.history.len().saturating_sub(self.rng.random_range(0..5));
+        let undone = self.history.split_off(keep);
+        for (admitted, before) in undone.iter().rev() {
+            self.world.accounts.insert(admitted.tx.sender(), *before);
+        }
+        self.taken.clear();
+        let rolled_back: Vec<_> = undone.into_iter().map(|(admitted, _)| admitted).collect();
+        self.model.reset(rolled_back.clone(), &self.world, self.now_ms);
+        self.pool.reset(rolled_back, &self.world, self.now_ms).unwrap();
+    }
+
+    fn compare(&mut self) {
+        check_invariants(&self.pool);
+        let (pool, model) = (&self.pool, &self.model);
+        for sender in (1..=SENDERS).map(address) {
+            let mine = model.of(&sender);
+            let hashes: Vec<_> = mine.iter().map(|tx| tx.hash()).collect();
+            let (pending, queued) = hashes.split_at(model.run(&sender));
+            let content = pool.content_from(&sender);
+            assert_eq!(content.is_some(), !mine.is_empty());
+            let content = content.map_or((vec![], vec![]), |content| {
+                let hashes = |txs: Vec<&std::sync::Arc<millrace_types::Transaction>>| {
+                    txs.into_iter().map(|tx| tx.hash()).collect::<Vec<_>>()
+                };
+                (hashes(content.pending), hashes(content.queued))
+            });
+            assert_eq!(content, (pending.to_vec(), queued.to_vec()), "{sender}");
+            let next = model.known.get(&sender).map(|state| state.nonce + pending.len() as u64);
+            assert_eq!(pool.next_nonce(&sender), next);
+        }
+        let count = |test: &dyn Fn(&crate::mempool::model::ModelTx) -> bool| {
+            model.txs.iter().filter(|tx| test(tx)).count()
+        };
+        let stats = pool.stats();
+        assert_eq!(stats.pending, count(&|tx| model.is_pending(tx)));
+        assert_eq!(stats.queued, count(&|tx| model.is_queued(tx)));
+        assert_eq!(stats.in_flight, count(&|tx| tx.in_flight));
+        assert_eq!(stats.bytes, model.bytes());
+        assert_eq!(stats.senders, model.known.len());
+        assert_eq!(stats.count(), model.txs.len());
+        assert_eq!(pool.content().count(), stats.senders);
+        let oldest = model.txs.iter().map(|tx| tx.arrived_ms).min();
+        assert_eq!(pool.oldest_arrival_ms(), oldest);
+        assert!(model.txs.iter().all(|tx| pool.get(&tx.hash()) == Some(&tx.admitted.tx)));
+
+        let mut dropped: Vec<_> = self.pool.take_events().into_iter().filter_map(dropped).collect();
+        let mut expected = std::mem::take(&mut self.model.dropped);
+        // Which of several goes first within one step is nobody's business.
+        dropped.sort_by_key(|(hash, reason)| (*hash, reason.to_string()));
+        expected.sort_by_key(|(hash, reason)| (*hash, reason.to_string()));
+        assert_eq!(dropped, expected);
+    }
+}
+
+fn dropped(event: Event) -> Option<(TxHash, DropReason)> {
+    match event {
+        Event::Dropped { hash, reason, .. } => Some((hash, reason)),
+        Event::Pending(_) => None,
+    }
+}
+
+/// What must hold between the books, whatever happened.
+fn check_invariants(pool: &Mempool) {
+    let stats = pool.stats();
+    assert_eq!(pool.entries.len(), stats.count());
+    assert_eq!(pool.by_hash.len(), stats.count());
+    assert_eq!(pool.by_address.len(), stats.senders);
+    assert_eq!(pool.worst_pending.len(), stats.pending);
+    assert_eq!(pool.worst_queued.len(), stats.queued);
+    assert!(stats.count() <= pool.limits.count_max);
+    assert!(stats.bytes <= pool.limits.bytes_max);
+    let mut offered = 0;
+    let mut listed = 0;
+    for owner in pool.senders.ids() {
+        let sender = &pool.senders[owner];
+        assert_eq!(pool.by_address[&sender.address], owner);
+        assert!(!sender.txs.is_empty());
+        assert!(sender.txs.len() <= pool.limits.sender_count_max);
+        assert!(sender.txs.iter().map(|(nonce, _)| nonce).is_sorted_by(|a, b| a < b));
+        assert!(sender.txs[0].0 >= sender.state.nonce);
+        let mut cost = U256::ZERO;
+        let mut first_free = None;
+        for (index, (nonce, id)) in sender.txs.iter().enumerate() {
+            let entry = &pool.entries[*id];
+            assert_eq!((entry.sender, entry.nonce), (owner, *nonce));
+            let in_run = *nonce == sender.state.nonce + index as u64;
+            assert_eq!(in_run, index < sender.run, "the run is as long as it can be");
+            match entry.place {
+                Place::Pending => assert!(in_run),
+                Place::Queued => assert!(!in_run),
+                Place::InFlight => {}
+            }
+            if in_run && entry.place == Place::Pending {
+                first_free = first_free.or(Some(*id));
+            }
+            cost += entry.cost;
+        }
+        assert_eq!(sender.cost, cost);
+        assert_eq!(sender.offered, first_free);
+        offered += usize::from(first_free.is_some());
+        listed += sender.txs.len();
+    }
+    assert_eq!(listed, stats.count());
+    assert_eq!(pool.offers.len(), offered);
+}
+
+#[test]
+fn agrees_with_the_model() {
+    let first: u64 = rand::rng().random();
+    for seed in (0..60).map(|offset| first.wrapping_add(offset)) {
+        // Shown when the test fails.
+        eprintln!("seed {seed}");
+        let mut simulation = Simulation::new(seed);
+        for _ in 0..400 {
+            simulation.step();
+        }
+    }
+}
