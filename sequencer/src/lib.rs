@@ -1,1 +1,4 @@
 //! sequencer
+pub mod journal;
+
+pub mod mempool;
