@@ -1,0 +1,95 @@
+//! The front: one executor serves a chain, for every block and every question.
+
+use std::sync::Arc;
+
+use millrace_protocol::{ChainSpec, OpFork, Rules};
+use millrace_types::Transaction;
+
+use crate::{
+    BlockAttributes, BlockContext, ExecuteError, Executed, OpenBlock, StateView,
+    evm::{Checks, Machine, Overlay},
+};
+
+/// Executes blocks and answers questions under the rules of one chain.
+#[derive(Debug, Clone)]
+pub struct Executor {
+    chain: Arc<ChainSpec>,
+    config: ExecutorConfig,
+}
+
+/// What an operator may choose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ExecutorConfig {
+    /// The most gas that a call or an estimate may use, whatever it asks for.
+    pub call_gas_max: u64,
+}
+
+impl Default for ExecutorConfig {
+    /// Geth's limit.
+    fn default() -> Self {
+        Self { call_gas_max: 50_000_000 }
+    }
+}
+
+impl Executor {
+    /// An executor for this chain.
+    pub fn new(chain: Arc<ChainSpec>, config: ExecutorConfig) -> Self {
+        Self { chain, config }
+    }
+
+    /// The chain whose rules it follows.
+    pub fn chain(&self) -> &Arc<ChainSpec> {
+        &self.chain
+    }
+
+    /// What it was configured with.
+    pub fn config(&self) -> &ExecutorConfig {
+        &self.config
+    }
+
+    /// Begins a block: does what precedes its first transaction.
+    ///
+    /// `view` is the state after the parent.
+    pub fn open(
+        &self,
+        attributes: BlockAttributes,
+        view: Arc<dyn StateView>,
+    ) -> Result<OpenBlock, ExecuteError> {
+        OpenBlock::open(self.chain.clone(), attributes, view)
+    }
+
+    /// Executes a block whose transactions and order are fixed.
+    ///
+    /// Any transaction that could not be part of the block is an error that names it.
+    pub fn replay(
+        &self,
+        attributes: BlockAttributes,
+        transactions: &[Arc<Transaction>],
+        view: Arc<dyn StateView>,
+    ) -> Result<Executed, ExecuteError> {
+        let mut block = self.open(attributes, view)?;
+        block.run_fixed(transactions)?;
+        block.finish()
+    }
+
+    /// The rules at a time, if they are implemented.
+    pub(crate) fn rules(chain: &ChainSpec, timestamp: u64) -> Result<Rules, ExecuteError> {
+        let rules = chain.rules(timestamp);
+        match rules.optimism {
+            Some(fork) if fork < OpFork::OLDEST_EXECUTED => {
+                Err(ExecuteError::UnsupportedFork(fork))
+            }
+            _ => Ok(rules),
+        }
+    }
+
+    /// An EVM for questions about this block.
+    pub(crate) fn simulator(
+        &self,
+        block: &BlockContext,
+        overlay: Overlay,
+    ) -> Result<Machine, ExecuteError> {
+        let rules = Self::rules(&self.chain, block.timestamp)?;
+        Ok(Machine::new(self.chain.chain_id(), rules, block, Checks::Simulation, overlay, None))
+    }
+}

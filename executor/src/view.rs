@@ -1,0 +1,126 @@
+//! What executing reads: the state before a block, and that state with the block's own changes on top.
+
+use std::{error::Error, sync::Arc};
+
+use alloy_primitives::{Address, B256, Bytes, U256};
+use millrace_types::{Account, StateDiff};
+
+/// Reads of one state: that before a block, or before a call.
+///
+/// Reads may come from several threads at once and in any order; they must all see the same state.
+pub trait StateView: Send + Sync {
+    /// An account; nothing when it does not exist.
+    fn account(&self, address: &Address) -> Result<Option<Account>, StateError>;
+
+    /// A storage slot; zero when it was never written.
+    fn storage(&self, address: &Address, slot: &U256) -> Result<U256, StateError>;
+
+    /// The code with this hash. Only hashes that an account named are asked for.
+    fn code(&self, hash: &B256) -> Result<Bytes, StateError>;
+
+    /// The hash of one of the 256 blocks up to the state's own.
+    fn block_hash(&self, number: u64) -> Result<B256, StateError>;
+}
+
+/// A read that failed. Whatever was being executed cannot go on: nothing is known about its outcome.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("read state: {0}")]
+pub struct StateError(#[source] Arc<dyn Error + Send + Sync>);
+
+impl StateError {
+    /// Wraps the reason, which may be a message.
+    pub fn new(reason: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self(Arc::from(reason.into()))
+    }
+}
+
+/// A state with changes on top, oldest first. Immutable, and cheap to clone.
+#[derive(Clone)]
+pub struct LayeredView {
+    base: Arc<dyn StateView>,
+    layers: Arc<[Arc<StateDiff>]>,
+}
+
+impl LayeredView {
+    /// Puts changes on top of a state, the oldest first.
+    pub fn new(base: Arc<dyn StateView>, layers: impl Into<Arc<[Arc<StateDiff>]>>) -> Self {
+        Self { base, layers: layers.into() }
+    }
+}
+
+impl StateView for LayeredView {
+    fn account(&self, address: &Address) -> Result<Option<Account>, StateError> {
+        match self.layers.iter().rev().find_map(|layer| layer.accounts.get(address)) {
+            Some(diff) => Ok(diff.account),
+            None => self.base.account(address),
+        }
+    }
+
+    fn storage(&self, address: &Address, slot: &U256) -> Result<U256, StateError> {
+        for diff in self.layers.iter().rev().filter_map(|layer| layer.accounts.get(address)) {
+            if let Some(value) = diff.storage.get(slot) {
+                return Ok(*value);
+            }
+            if diff.wiped || diff.account.is_none() {
+                return Ok(U256::ZERO);
+            }
+        }
+        self.base.storage(address, slot)
+    }
+
+    fn code(&self, hash: &B256) -> Result<Bytes, StateError> {
+        match self.layers.iter().find_map(|layer| layer.codes.get(hash)) {
+            Some(code) => Ok(code.clone()),
+            None => self.base.code(hash),
+        }
+    }
+
+    fn block_hash(&self, number: u64) -> Result<B256, StateError> {
+        self.base.block_hash(number)
+    }
+}
+
+impl std::fmt::Debug for LayeredView {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LayeredView").field("layers", &self.layers.len()).finish_non_exhaustive()
+    }
+}
+
+/// The changes of a block under construction, kept in few layers so that looking something up stays cheap.
+///
+/// Each layer is at least twice as large as the next, so there are logarithmically many, and each change is merged
+/// logarithmically often.
+#[derive(Debug, Default)]
+pub(crate) struct Layers(Vec<Arc<StateDiff>>);
+
+impl Layers {
+    /// Adds the newest changes.
+    pub(crate) fn push(&mut self, newest: Arc<StateDiff>) {
+        if newest.is_empty() {
+            return;
+        }
+        let mut newest = newest;
+        while let Some(older) =
+            self.0.pop_if(|older| older.accounts.len() < 2 * newest.accounts.len())
+        {
+            newest = merge(older, &newest);
+        }
+        self.0.push(newest);
+    }
+
+    /// The layers so far, oldest first.
+    pub(crate) fn snapshot(&self) -> Arc<[Arc<StateDiff>]> {
+        self.0.as_slice().into()
+    }
+
+    /// All changes as one.
+    pub(crate) fn into_diff(self) -> Arc<StateDiff> {
+        self.0.into_iter().reduce(|older, newer| merge(older, &newer)).unwrap_or_default()
+    }
+}
+
+/// Clones the older changes only when somebody holds a snapshot with them.
+fn merge(mut older: Arc<StateDiff>, newer: &StateDiff) -> Arc<StateDiff> {
+    Arc::make_mut(&mut older).extend(newer);
+    older
+}
