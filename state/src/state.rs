@@ -1,0 +1,481 @@
+//! The face of the crate.
+
+use std::{
+    collections::BTreeSet,
+    fmt,
+    path::Path,
+    sync::{Arc, atomic::Ordering},
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use alloy_primitives::{Address, B256, BlockNumber, Bytes, U256, map::HashSet};
+use alloy_trie::EMPTY_ROOT_HASH;
+use crossbeam_channel::{Sender, bounded};
+use millrace_types::StateDiff;
+
+use crate::{
+    ApplyError, CommitError, Config, CreateError, OpenError, ReadError, RootError, StoreError,
+    View, ViewError,
+    checkpoint::{self, CHECKPOINT_KEY, put_account, put_checkpoint, put_node, put_slot},
+    codec::{CheckpointRecord, canonical, node_prefix},
+    nodes::{NodesAt, unless_passed},
+    store::{Batch, Store, StoreOpenError, Table},
+    trie::{NibblePath, NoSource, StateTrie, TrieChanges, TrieId},
+    world::{Base, Layer, Rooted, TrieAtHead, World},
+};
+
+/// The world state after every block from the oldest that is kept to the head. Clones are handles to the same state.
+///
+/// Blocks come in through [`apply`](Self::apply) and are readable at once; [`root`](Self::root) may follow on another
+/// thread. Once the owner has a block journaled he says so with [`allow_checkpoint`](Self::allow_checkpoint), and in
+/// time a background thread makes it durable. After a crash the state is that of some checkpoint, at or before what
+/// was allowed: the owner applies the journaled blocks after [`checkpoint_block`](Self::checkpoint_block) again.
+#[derive(Clone)]
+pub struct State {
+    pub(crate) world: Arc<World>,
+    _thread: Arc<CheckpointThread>,
+}
+
+/// What a block's header says about the state after it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Root {
+    /// The block.
+    pub number: BlockNumber,
+    /// The root of the trie of accounts.
+    pub state_root: B256,
+}
+
+/// How far a state has come, and what it holds in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// The newest block applied.
+    pub head: BlockNumber,
+    /// The newest block with a root.
+    pub rooted: BlockNumber,
+    /// The newest durable block.
+    pub checkpoint: BlockNumber,
+    /// The oldest block with a state.
+    pub oldest: BlockNumber,
+    /// What blocks that are not durable hold.
+    pub pending_bytes: usize,
+    /// What was read lately and is kept.
+    pub cache_bytes: usize,
+}
+
+/// What this code writes, and the only thing that it reads.
+const SCHEMA: u32 = 1;
+const SCHEMA_KEY: &[u8] = b"schema";
+/// Genesis may be larger than a batch should be.
+const GENESIS_BATCH: usize = 100_000;
+
+/// What a changed account, slot or trie record costs in the overlay besides its contents, about.
+const ENTRY_BYTES: usize = 160;
+
+impl State {
+    /// Creates the state of a new chain in `dir`: block 0 is `genesis`.
+    ///
+    /// A state whose creation was cut short counts as none, and is created anew.
+    pub fn create(
+        dir: &Path,
+        config: Config,
+        genesis: &StateDiff,
+    ) -> Result<(Self, Root), CreateError> {
+        let store =
+            Store::open(dir, config.store_cache_bytes, true).map_err(|error| match error {
+                StoreOpenError::Locked => CreateError::Locked,
+                StoreOpenError::Missing => unreachable!("creation was asked for"),
+                StoreOpenError::Failed(error) => CreateError::Store(error),
+            })?;
+        if store.snapshot().get(Table::Meta, SCHEMA_KEY)?.is_some() {
+            return Err(CreateError::Exists);
+        }
+        store.clear()?;
+        let (trie, root) = write_genesis(&store, genesis)?;
+        let record = CheckpointRecord { number: 0, root, oldest: 0 };
+        let mut batch = store.batch();
+        batch.put(Table::Meta, SCHEMA_KEY, &SCHEMA.to_be_bytes());
+        put_checkpoint(&mut batch, &record);
+        batch.commit()?;
+        let state = Self::start(config, store, record, trie)?;
+        Ok((state, Root { number: 0, state_root: root }))
+    }
+
+    /// Opens the state in `dir`, at its checkpoint.
+    pub fn open(dir: &Path, config: Config) -> Result<Self, OpenError> {
+        let store =
+            Store::open(dir, config.store_cache_bytes, false).map_err(|error| match error {
+                StoreOpenError::Locked => OpenError::Locked,
+                StoreOpenError::Missing => OpenError::Missing,
+                StoreOpenError::Failed(error) => OpenError::Store(error),
+            })?;
+        let snapshot = store.snapshot();
+        let schema = snapshot.get(Table::Meta, SCHEMA_KEY)?.ok_or(OpenError::Missing)?;
+        let found = <[u8; 4]>::try_from(&schema[..]).map(u32::from_be_bytes);
+        let found = found.map_err(|_| StoreError::corrupt("the schema is no number"))?;
+        if found != SCHEMA {
+            return Err(OpenError::Schema { found, expected: SCHEMA });
+        }
+        let record = snapshot
+            .get(Table::Meta, CHECKPOINT_KEY)?
+            .ok_or(StoreError::corrupt("there is no checkpoint"))?;
+        let record = CheckpointRecord::decode(&record)?;
+        Ok(Self::start(config, store, record, StateTrie::new(record.root))?)
+    }
+
+    fn start(
+        config: Config,
+        store: Store,
+        record: CheckpointRecord,
+        trie: StateTrie,
+    ) -> Result<Self, StoreError> {
+        let (wake, woken) = bounded(1);
+        let (stop, stopped) = bounded(0);
+        let world = Arc::new(World::new(config, store, record, trie, wake));
+        let in_thread = Arc::clone(&world);
+        let thread = std::thread::Builder::new()
+            .name("state-checkpoint".to_owned())
+            .spawn(move || checkpoint::run(&in_thread, &woken, &stopped))
+            .map_err(|error| StoreError::Failed {
+                action: "start the checkpoint thread",
+                reason: error.to_string(),
+            })?;
+        let thread = CheckpointThread { stop: Some(stop), thread: Some(thread) };
+        Ok(Self { world, _thread: Arc::new(thread) })
+    }
+
+    /// Takes the next block. When this returns, readers see it.
+    pub fn apply(&self, number: BlockNumber, diff: Arc<StateDiff>) -> Result<View, ApplyError> {
+        let world = &self.world;
+        let mut chain = world.chain.lock();
+        world.health()?;
+        let expected = world.head.load(Ordering::Relaxed) + 1;
+        if number != expected {
+            return Err(ApplyError::OutOfOrder { expected });
+        }
+        let pending_bytes = world.pending_bytes.load(Ordering::Relaxed);
+        if pending_bytes >= world.config.pending_bytes_max {
+            return Err(ApplyError::Full { pending_bytes });
+        }
+        let zeroed = zeroed_slots(world, expected - 1, chain.make_contiguous(), &diff)?;
+
+        let mut layer =
+            Layer { number, diff, zeroed, bytes: 0, rooted: std::sync::OnceLock::new() };
+        let mut entries = layer.diff.accounts.len();
+        for (address, diff) in &layer.diff.accounts {
+            let account = diff.account.map(canonical);
+            world.overlay.accounts.insert(*address, number, account);
+        }
+        for (key, value) in layer.slots() {
+            world.overlay.storage.insert(key, number, value);
+            entries += 1;
+        }
+        let mut code_bytes = 0;
+        for (hash, code) in &layer.diff.codes {
+            world.overlay.codes.insert(*hash, number, code.clone());
+            code_bytes += code.len();
+        }
+        // Twice: once in the overlay, once in the diff.
+        layer.bytes = entries * 2 * ENTRY_BYTES + code_bytes;
+        world.pending_bytes.fetch_add(layer.bytes, Ordering::Relaxed);
+        chain.push_back(Arc::new(layer));
+        // Release: who reads this number finds the block in the overlay.
+        world.head.store(number, Ordering::Release);
+        Ok(self.head())
+    }
+
+    /// The root after a block, computed now if it was not yet, together with those of the blocks before it.
+    pub fn root(&self, number: BlockNumber) -> Result<Root, RootError> {
+        let world = &self.world;
+        if number > world.rooted.load(Ordering::Acquire) {
+            compute_roots(world, number)?;
+            // A full channel is as good: a message is on its way.
+            let _ = world.wake.try_send(());
+        }
+        Ok(Root { number, state_root: world.root_of(number)? })
+    }
+
+    /// [`apply`](Self::apply) and [`root`](Self::root) in one.
+    pub fn commit(&self, number: BlockNumber, diff: Arc<StateDiff>) -> Result<Root, CommitError> {
+        self.apply(number, diff)?;
+        Ok(self.root(number)?)
+    }
+
+    /// The state after the newest block.
+    pub fn head(&self) -> View {
+        // The epoch first: if blocks are unwound between the two, the view is invalid rather than wrong.
+        let epoch = self.world.epoch();
+        View::new(Arc::clone(&self.world), self.world.head.load(Ordering::Acquire), epoch)
+    }
+
+    /// The state after a block.
+    pub fn view_at(&self, number: BlockNumber) -> Result<View, ViewError> {
+        let epoch = self.world.epoch();
+        let head = self.world.head.load(Ordering::Acquire);
+        let oldest = self.world.base.load().record.oldest;
+        if number > head {
+            return Err(ViewError::NotYet { head });
+        }
+        if number < oldest {
+            return Err(ViewError::Pruned { oldest });
+        }
+        Ok(View::new(Arc::clone(&self.world), number, epoch))
+    }
+
+    /// Says that blocks up to this one are journaled, and may become durable.
+    pub fn allow_checkpoint(&self, up_to: BlockNumber) {
+        self.world.allowed.fetch_max(up_to, Ordering::AcqRel);
+        let _ = self.world.wake.try_send(());
+    }
+
+    /// The newest durable block.
+    pub fn checkpoint_block(&self) -> BlockNumber {
+        self.world.base.load().record.number
+    }
+
+    /// Makes everything durable that may be, now, on this thread.
+    pub fn flush(&self) -> Result<(), StoreError> {
+        checkpoint::flush(&self.world)
+    }
+
+    /// The failure of a checkpoint, if one failed: the state takes no more blocks and must be opened anew.
+    pub fn health(&self) -> Result<(), StoreError> {
+        self.world.health()
+    }
+
+    /// Waits until [`apply`](Self::apply) has room for a block, or refuses for another reason than
+    /// [`Full`](ApplyError::Full); `false` if neither came in time.
+    pub fn wait_for_room(&self, timeout: Duration) -> bool {
+        let world = &self.world;
+        let full = || {
+            world.health().is_ok()
+                && world.pending_bytes.load(Ordering::Relaxed) >= world.config.pending_bytes_max
+        };
+        let mut chain = world.chain.lock();
+        !world.room.wait_while_for(&mut chain, |_| full(), timeout).timed_out() || !full()
+    }
+
+    /// How far the state has come, and what it holds in memory.
+    pub fn progress(&self) -> Progress {
+        let base = self.world.base.load();
+        let CheckpointRecord { number, oldest, .. } = base.record;
+        let caches = [base.cache.accounts.bytes(), base.cache.storage.bytes()];
+        Progress {
+            head: self.world.head.load(Ordering::Acquire),
+            rooted: self.world.rooted.load(Ordering::Acquire),
+            checkpoint: number,
+            oldest,
+            pending_bytes: self.world.pending_bytes.load(Ordering::Relaxed),
+            cache_bytes: caches.iter().sum::<usize>() + self.world.codes.bytes(),
+        }
+    }
+}
+
+impl fmt::Debug for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("State").field("progress", &self.progress()).finish_non_exhaustive()
+    }
+}
+
+impl World {
+    /// The root after a block, if it is known.
+    pub(crate) fn root_of(&self, number: BlockNumber) -> Result<B256, RootError> {
+        if let Some(layer) = self.layer(number)
+            && let Some(rooted) = layer.rooted.get()
+        {
+            return Ok(rooted.root);
+        }
+        let base = self.base.load();
+        let CheckpointRecord { number: base_number, root, oldest } = base.record;
+        if number > base_number {
+            return Err(RootError::NotYet { head: self.rooted.load(Ordering::Acquire) });
+        }
+        if number == base_number {
+            return Ok(root);
+        }
+        if number < oldest {
+            return Err(RootError::Pruned { oldest });
+        }
+        Ok(base.undo(number + 1)?.0)
+    }
+}
+
+/// Writes a genesis state, but not that it is complete.
+fn write_genesis(store: &Store, genesis: &StateDiff) -> Result<(StateTrie, B256), StoreError> {
+    let mut trie = StateTrie::new(EMPTY_ROOT_HASH);
+    trie.apply(genesis, &NoSource)
+        .map_err(|error| StoreError::Corrupt(error.to_string().into()))?;
+    let root = trie.root();
+
+    let mut batch = store.batch();
+    for (address, diff) in &genesis.accounts {
+        let account = diff.account.map(canonical);
+        put_account(&mut batch, address, account.as_ref());
+        for (slot, value) in diff.storage.iter().filter(|_| account.is_some()) {
+            put_slot(&mut batch, *address, *slot, *value);
+        }
+        batch = commit_if_full(store, batch)?;
+    }
+    for (hash, code) in &genesis.codes {
+        batch.put(Table::Codes, &hash[..], code);
+        batch = commit_if_full(store, batch)?;
+    }
+    for (id, path, record) in trie.take_changes().records {
+        put_node(&mut batch, id, &path, record.as_deref());
+        batch = commit_if_full(store, batch)?;
+    }
+    batch.commit()?;
+    trie.changes_saved();
+    Ok((trie, root))
+}
+
+fn commit_if_full<'a>(store: &'a Store, batch: Batch<'a>) -> Result<Batch<'a>, StoreError> {
+    if batch.len() < GENESIS_BATCH {
+        return Ok(batch);
+    }
+    batch.commit()?;
+    Ok(store.batch())
+}
+
+/// The slots with a value after block `at`, which is the head, that `diff` deletes without naming them.
+fn zeroed_slots(
+    world: &World,
+    at: BlockNumber,
+    chain: &[Arc<Layer>],
+    diff: &StateDiff,
+) -> Result<Vec<(Address, U256)>, StoreError> {
+    let mut zeroed = Vec::new();
+    // The caller holds the lock of `chain`: every layer after this base is in it.
+    let base = world.base.load();
+    let wiped = diff.accounts.iter().filter(|(_, diff)| diff.wiped || diff.account.is_none());
+    for (address, diff) in wiped {
+        let mut slots = BTreeSet::new();
+        for key in base.snapshot.keys(Table::Storage, &address[..]) {
+            let key = key?;
+            let slot = key.get(20..).and_then(U256::try_from_be_slice);
+            slots.insert(slot.ok_or(StoreError::corrupt("a storage key is too long"))?);
+        }
+        for layer in chain {
+            let diff = layer.diff.accounts.get(address);
+            slots.extend(diff.iter().flat_map(|diff| diff.storage.keys()));
+        }
+        for slot in slots {
+            let named = diff.account.is_some() && diff.storage.contains_key(&slot);
+            if !named && !head_value(world, at, *address, slot)?.is_zero() {
+                zeroed.push((*address, slot));
+            }
+        }
+    }
+    Ok(zeroed)
+}
+
+fn head_value(
+    world: &World,
+    head: BlockNumber,
+    address: Address,
+    slot: U256,
+) -> Result<U256, StoreError> {
+    world.storage(head, address, slot).map_err(|error| match error {
+        ReadError::Store(error) => error,
+        ReadError::Pruned { .. } | ReadError::Unwound { .. } => {
+            unreachable!("the head is neither pruned nor, under the lock of the chain, unwound")
+        }
+    })
+}
+
+/// Brings the trie up to `number`, block by block.
+fn compute_roots(world: &World, number: BlockNumber) -> Result<(), RootError> {
+    let mut at_head = world.trie.lock();
+    world.health()?;
+    let TrieAtHead { number: rooted, trie } = &mut *at_head;
+    while *rooted < number {
+        let next = *rooted + 1;
+        let layer = world
+            .layer(next)
+            .ok_or_else(|| RootError::NotYet { head: world.head.load(Ordering::Acquire) })?;
+        trie.apply(&layer.diff, &NodesAt { world, at: *rooted }).map_err(|error| {
+            unless_passed(error).unwrap_or_else(|| unreachable!("the base never passes the roots"))
+        })?;
+        let state_root = trie.root();
+        let nodes = match all_records(world, trie.take_changes()) {
+            Ok(nodes) => nodes,
+            // The changes are lost to the checkpoint: this cannot be mended by trying again.
+            Err(error) => {
+                world.fail(error.clone());
+                return Err(error.into());
+            }
+        };
+        let mut bytes = 0;
+        for (id, path, record) in &nodes {
+            world.overlay.nodes.insert((*id, *path), next, record.clone());
+            bytes += 2 * ENTRY_BYTES + record.as_ref().map_or(0, |record| record.len());
+        }
+        // The overlay is the trie's source as much as the store is: what is in it can be evicted.
+        trie.changes_saved();
+        if trie.memory_bytes() > world.config.trie_nodes_bytes {
+            trie.evict(world.config.trie_nodes_bytes);
+        }
+        let fresh = layer.rooted.set(Rooted { root: state_root, nodes, bytes }).is_ok();
+        assert!(fresh, "a block's root is computed once");
+        world.pending_bytes.fetch_add(bytes, Ordering::Relaxed);
+        *rooted = next;
+        // Release: who reads this number finds the block's records in the overlay and its root in the layer.
+        world.rooted.store(next, Ordering::Release);
+    }
+    Ok(())
+}
+
+/// Trie records that a block sets or, with `None`, deletes.
+type Records = Vec<(TrieId, NibblePath, Option<Bytes>)>;
+
+/// The trie's changes with each record named that goes with a wiped storage trie.
+fn all_records(world: &World, changes: TrieChanges) -> Result<Records, StoreError> {
+    let mut records: Records = changes
+        .records
+        .into_iter()
+        .map(|(id, path, record)| (id, path, record.map(Bytes::from)))
+        .collect();
+    if changes.wiped.is_empty() {
+        return Ok(records);
+    }
+    // Under the lock, every layer after this base is in the chain.
+    let (base, layers): (Arc<Base>, Vec<Arc<Layer>>) = {
+        let chain = world.chain.lock();
+        (world.base.load_full(), chain.iter().cloned().collect())
+    };
+    let named: HashSet<(TrieId, NibblePath)> =
+        records.iter().map(|(id, path, _)| (*id, *path)).collect();
+    for hashed in changes.wiped {
+        let id = TrieId::Storage(hashed);
+        let mut paths: HashSet<NibblePath> = HashSet::default();
+        let prefix = node_prefix(id);
+        for key in base.snapshot.keys(Table::Nodes, &prefix) {
+            let path = NibblePath::from_key(&key?[prefix.len()..]);
+            paths.insert(path.ok_or(StoreError::corrupt("a trie record has no path"))?);
+        }
+        for rooted in layers.iter().filter_map(|layer| layer.rooted.get()) {
+            let here =
+                rooted.nodes.iter().filter(|(trie, _, record)| *trie == id && record.is_some());
+            paths.extend(here.map(|(_, path, _)| *path));
+        }
+        let unnamed = paths.into_iter().filter(|path| !named.contains(&(id, *path)));
+        records.extend(unnamed.map(|path| (id, path, None)));
+    }
+    Ok(records)
+}
+
+/// Ends the checkpoint thread with the last handle.
+struct CheckpointThread {
+    stop: Option<Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Drop for CheckpointThread {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            // It has said what went wrong, if it panicked.
+            let _ = thread.join();
+        }
+    }
+}

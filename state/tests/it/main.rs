@@ -1,0 +1,8 @@
+//! The state as its users see it, against a plain map of each block.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod crash;
+mod limits;
+mod model;
+mod random;
+mod threads;
