@@ -67,7 +67,9 @@ pub struct L1Fees {
 impl L1Fees {
     /// Reads the prices from the storage of [`L1_BLOCK`](crate::predeploys::L1_BLOCK).
     ///
-    /// They are those of the block once its first transaction has run: the L1 attributes set them.
+    /// They are those of the block once its first transaction has run: the L1 attributes set them. (The one block in
+    /// which a chain turned to Ecotone has no such prices yet and pays by an older formula; it came before
+    /// [`OpFork::OLDEST_EXECUTED`].)
     pub fn read<E>(fork: OpFork, mut slot: impl FnMut(U256) -> Result<U256, E>) -> Result<Self, E> {
         let scalars = slot(FEE_SCALARS)?.into_limbs();
         let mut fees = Self {
@@ -146,7 +148,7 @@ mod tests {
 
     #[test]
     fn small_transactions_pay_for_a_hundred_bytes() {
-        // The specification's example: 100e6 * (2 * 1000e6 * 16 + 3 * 10e6) / 1e12.
+        // op-geth's vector: 100e6 * (2 * 1000e6 * 16 + 3 * 10e6) / 1e12.
         let size = DataSize::estimate(&hex!(
             "dd80808094095e7baea6a6c7c4c2dfeb977efac326af552d878080808080"
         ));
