@@ -165,3 +165,48 @@ pub enum SubmitError {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("account state unavailable: {0}")]
 pub struct AccountsUnavailable(pub String);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(error: SubmitError, expected: &str) {
+        assert_eq!(error.to_string(), expected);
+    }
+
+    #[test]
+    fn speaks_as_geth_does() {
+        let (balance, queued) = (U256::from(10), U256::from(7));
+        let funds = "insufficient funds for gas * price + value: balance 10";
+        check(
+            SubmitError::InsufficientFunds { balance, cost: U256::from(12) },
+            &format!("{funds}, tx cost 12, overshot 2"),
+        );
+        check(
+            SubmitError::Overdraft { balance, queued, cost: U256::from(5) },
+            &format!("{funds}, queued cost 7, tx cost 5, overshot 2"),
+        );
+        check(
+            SubmitError::BumpOverdraft { balance, queued, bump: U256::from(6) },
+            &format!("{funds}, queued cost 7, tx bumped 6, overshot 3"),
+        );
+        check(
+            SubmitError::NonceTooLow { next: 5, nonce: 3 },
+            "nonce too low: next nonce 5, tx nonce 3",
+        );
+        check(SubmitError::AlreadyKnown, "already known");
+        check(SubmitError::AccountLimit(64), "account limit exceeded: pooled 64 txs");
+        check(SubmitError::ReplacementUnderpriced, "replacement transaction underpriced");
+        check(SubmitError::Underpriced, "transaction underpriced");
+        check(SubmitError::PoolFull, "txpool is full");
+        check(
+            SubmitError::DelegatedLimit,
+            "in-flight transaction limit reached for delegated accounts",
+        );
+        check(SubmitError::DelegatedGap, "gapped-nonce tx from delegated accounts");
+        check(
+            SubmitError::SenderNotEoa(Address::with_last_byte(1)),
+            "sender not an eoa: address 0x0000000000000000000000000000000000000001",
+        );
+    }
+}

@@ -114,3 +114,48 @@ impl<T: Item> IndexedHeap<T> {
         self.positions[item.id().index()] = index as u32 + 1;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use rand::{Rng, SeedableRng, rngs::StdRng};
+
+    use super::*;
+    use crate::mempool::slab::Id;
+
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+    struct Ticket(u8, EntryId);
+
+    impl Item for Ticket {
+        fn id(&self) -> EntryId {
+            self.1
+        }
+    }
+
+    #[test]
+    fn agrees_with_a_sorted_set() {
+        let seed: u64 = rand::rng().random();
+        eprintln!("seed {seed}");
+        let mut rng = StdRng::seed_from_u64(seed);
+        let (mut heap, mut set) = (IndexedHeap::default(), BTreeSet::new());
+        for _ in 0..20_000 {
+            let id = Id::at(rng.random_range(0..200));
+            match rng.random_range(0..3) {
+                0 => assert_eq!(heap.pop(), set.pop_first()),
+                1 => {
+                    let known = set.iter().find(|ticket: &&Ticket| ticket.1 == id).copied();
+                    assert_eq!(heap.remove(id), known.is_some_and(|ticket| set.remove(&ticket)));
+                }
+                _ if set.iter().all(|ticket| ticket.1 != id) => {
+                    let ticket = Ticket(rng.random_range(0..20), id);
+                    heap.push(ticket);
+                    set.insert(ticket);
+                }
+                _ => {}
+            }
+            assert_eq!(heap.top(), set.first());
+            assert_eq!(heap.len(), set.len());
+        }
+    }
+}

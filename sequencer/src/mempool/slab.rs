@@ -7,6 +7,11 @@ use std::marker::PhantomData;
 pub(super) struct Id<T>(u32, PhantomData<fn() -> T>);
 
 impl<T> Id<T> {
+    #[cfg(test)]
+    pub(super) const fn at(index: u32) -> Self {
+        Self(index, PhantomData)
+    }
+
     /// For arrays that run beside the slab.
     pub(super) const fn index(self) -> usize {
         self.0 as usize

@@ -50,7 +50,8 @@ impl Transfer {
             gas_limit: self.gas,
             max_fee_per_gas: self.max_fee,
             max_priority_fee_per_gas: self.tip,
-            to: TxKind::Call(Address::ZERO),
+            // To itself: all have the same signature, and would have the same hash otherwise.
+            to: TxKind::Call(address(self.sender)),
             value: U256::from(self.value),
             ..Default::default()
         };
