@@ -1,4 +1,5 @@
 //! sequencer
+pub mod index;
 pub mod journal;
 
 pub mod mempool;
