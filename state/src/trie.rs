@@ -17,8 +17,26 @@
 //!
 //! `scratch` needs `root()` to have been asked for since the last `apply` (it panics otherwise).
 
+mod arena;
+mod batch;
+mod collect;
+mod hash;
+mod load;
+mod node;
 mod path;
+mod record;
+mod rlp;
+mod scratch;
 mod source;
+mod state_trie;
+mod subtree;
+#[cfg(test)]
+mod tests;
+mod tree;
+mod update;
+mod value;
 
 pub use path::NibblePath;
+pub use scratch::{AccountProof, Scratch, SlotProof};
 pub use source::{NoSource, NodeSource, TrieChanges, TrieError, TrieId};
+pub use state_trie::StateTrie;

@@ -82,6 +82,11 @@ impl Arena {
         &mut self.bytes[block as usize * GRANULE_BYTES..]
     }
 
+    /// Gives back what was reserved and not used.
+    pub(super) fn shrink(&mut self) {
+        self.bytes.shrink_to_fit();
+    }
+
     /// Memory that this takes.
     pub(super) fn memory_bytes(&self) -> usize {
         self.bytes.capacity() + self.free.capacity() * size_of::<u32>()

@@ -10,10 +10,6 @@ use super::{
     value::ValueRef,
 };
 
-/// The longest encoding of a node: a branch with sixteen hashes.
-#[cfg(test)]
-pub(super) const NODE_BYTES_MAX: usize = 532;
-
 /// How a parent refers to a node: by hash, or, when its encoding is shorter than a hash, by the encoding itself.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Reference {

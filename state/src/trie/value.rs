@@ -112,7 +112,12 @@ impl Value {
     }
 
     /// An account.
-    pub(super) fn account(nonce: u64, balance: &U256, storage_root: &B256, code_hash: &B256) -> Self {
+    pub(super) fn account(
+        nonce: u64,
+        balance: &U256,
+        storage_root: &B256,
+        code_hash: &B256,
+    ) -> Self {
         let len = nonce.length() + balance.length();
         if *storage_root == EMPTY_ROOT_HASH && *code_hash == KECCAK256_EMPTY {
             return Self::new(Form::PlainAccount, |mut bytes| {

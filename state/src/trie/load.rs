@@ -1,0 +1,114 @@
+//! Bringing in what a batch will need, before anything changes: so that a failing disk leaves the trie as it was.
+//!
+//! All keys go down together, a level at a time. Beside reading stubs this is what makes a large batch fast: each
+//! level is a run of independent reads, which the processor overlaps, and the update after it finds its nodes in the
+//! cache. (One key after the other, every level of every key waits for memory in turn.)
+
+use alloy_primitives::B256;
+
+use super::{
+    node::{Kind, NodeRef},
+    path::{NibblePath, common_nibbles, nibble},
+    record::Record,
+    rlp::Reference,
+    source::{NodeSource, TrieError, TrieId},
+    subtree::{Item, Subtree},
+};
+
+/// A key on its way down.
+#[derive(Clone, Copy)]
+struct Cursor {
+    item: u32,
+    node: NodeRef,
+    depth: u32,
+}
+
+impl Subtree {
+    /// Loads every node on the way to every key: afterwards, each way ends in a leaf or in nothing.
+    pub(super) fn load<S: NodeSource>(
+        &mut self,
+        id: TrieId,
+        items: &[Item],
+        source: &S,
+    ) -> Result<(), TrieError<S::Error>> {
+        let Some(first) = items.first() else { return Ok(()) };
+        if self.root.node == NodeRef::STUB {
+            self.root.node =
+                self.load_stub(id, &first.key, self.base, &self.root.reference.clone(), source)?;
+        }
+        let start =
+            |item| Cursor { item: item as u32, node: self.root.node, depth: self.base as u32 };
+        let mut cursors: Vec<Cursor> = (0..items.len()).map(start).collect();
+        let mut leaves = 0u8;
+        while !cursors.is_empty() {
+            let mut kept = 0;
+            for at in 0..cursors.len() {
+                let Cursor { item, node, depth } = cursors[at];
+                let key = &items[item as usize].key;
+                let depth = depth as usize;
+                let (node, depth) = match node.kind() {
+                    Kind::Empty => continue,
+                    Kind::Stub => unreachable!("loaded where the link to it was read"),
+                    Kind::Leaf(block) => {
+                        leaves ^= self.arena.at(block)[0];
+                        continue;
+                    }
+                    Kind::Branch(block) => {
+                        let head = self.arena.branch_head(block);
+                        let nibble = nibble(key, depth);
+                        if !head.has(nibble) {
+                            self.arena.touch_branch(block, &head);
+                            continue;
+                        }
+                        let rank = head.rank(nibble);
+                        let mut node = self.arena.child(block, rank);
+                        self.arena.touch_branch(block, &head);
+                        if node == NodeRef::STUB {
+                            let link = self.arena.branch_link(block, &head, nibble);
+                            node = self.load_stub(id, key, depth + 1, &link.reference, source)?;
+                            self.arena.set_child(block, rank, node);
+                        }
+                        (node, depth + 1)
+                    }
+                    Kind::Extension(block) => {
+                        let end = self.arena.extension_end(block);
+                        if common_nibbles(key, self.arena.extension_key(block)) < end {
+                            continue;
+                        }
+                        let mut link = self.arena.extension_link(block);
+                        if link.node == NodeRef::STUB {
+                            link.node = self.load_stub(id, key, end, &link.reference, source)?;
+                            self.arena.set_extension_link(block, &link);
+                        }
+                        (link.node, end)
+                    }
+                };
+                cursors[kept] = Cursor { item, node, depth: depth as u32 };
+                kept += 1;
+            }
+            cursors.truncate(kept);
+        }
+        // Reading the leaves is the point; nobody needs what was read.
+        std::hint::black_box(leaves);
+        Ok(())
+    }
+
+    /// Loads the node that `key` leads to at `depth`.
+    fn load_stub<S: NodeSource>(
+        &mut self,
+        trie: TrieId,
+        key: &B256,
+        depth: usize,
+        expected: &Reference,
+        source: &S,
+    ) -> Result<NodeRef, TrieError<S::Error>> {
+        let path = NibblePath::prefix(key, depth);
+        let record = source
+            .node(trie, &path)
+            .map_err(|source| TrieError::Source { trie, path, source })?
+            .ok_or(TrieError::Missing { trie, path })?;
+        Record::decode(&record, &path)
+            .and_then(|record| record.load(depth, expected, &mut self.arena))
+            .map_err(|reason| TrieError::Corrupt { trie, path, reason })
+    }
+}
