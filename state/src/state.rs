@@ -479,3 +479,127 @@ impl Drop for CheckpointThread {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use millrace_types::{Account, AccountDiff};
+
+    use super::*;
+
+    fn config() -> Config {
+        Config {
+            checkpoint_blocks: 2,
+            checkpoint_interval: Duration::from_secs(3600),
+            ..Config::default()
+        }
+    }
+
+    fn block(number: u64) -> Arc<StateDiff> {
+        let account = Account { nonce: number, balance: U256::from(number), bytecode_hash: None };
+        let storage = [(U256::from(number % 3), U256::from(number))].into_iter().collect();
+        let diff = AccountDiff { account: Some(account), wiped: false, storage };
+        let accounts = [(Address::ZERO, diff)].into_iter().collect();
+        Arc::new(StateDiff { accounts, ..Default::default() })
+    }
+
+    fn nonce(view: &View) -> u64 {
+        view.account(&Address::ZERO).unwrap().unwrap().nonce
+    }
+
+    #[test]
+    fn a_failing_disk_is_reported_and_loses_nothing_that_was_durable() {
+        let dir = tempfile::tempdir().unwrap();
+        let (state, _) = State::create(dir.path(), config(), &block(0)).unwrap();
+        state.commit(1, block(1)).unwrap();
+        state.allow_checkpoint(1);
+        state.flush().unwrap();
+
+        state.world.store.fail_commits.store(true, Ordering::Relaxed);
+        for number in 2..=4 {
+            state.commit(number, block(number)).unwrap();
+        }
+        assert!(state.health().is_ok(), "nothing was to be written yet");
+        // The background thread meets the failure.
+        state.allow_checkpoint(4);
+        for _ in 0..1000 {
+            if state.health().is_err() {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        assert!(matches!(state.health(), Err(StoreError::Failed { .. })));
+        assert!(matches!(state.apply(5, block(5)), Err(ApplyError::Store(_))));
+        assert!(state.unwind(0).is_err());
+        assert!(state.wait_for_room(Duration::from_secs(1)), "nobody waits for ever");
+
+        // The disk is well again, but what it holds is unknown: only reopening helps.
+        state.world.store.fail_commits.store(false, Ordering::Relaxed);
+        assert!(state.flush().is_err());
+        assert_eq!((state.checkpoint_block(), nonce(&state.head())), (1, 4), "reading goes on");
+        drop(state);
+        let state = State::open(dir.path(), config()).unwrap();
+        assert_eq!((state.checkpoint_block(), nonce(&state.head())), (1, 1));
+        state.commit(2, block(2)).unwrap();
+    }
+
+    #[test]
+    fn a_failed_unwinding_changes_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let (state, _) = State::create(dir.path(), config(), &block(0)).unwrap();
+        for number in 1..=4 {
+            state.commit(number, block(number)).unwrap();
+        }
+        state.allow_checkpoint(3);
+        state.flush().unwrap();
+        let view = state.head();
+        state.world.store.fail_commits.store(true, Ordering::Relaxed);
+        assert!(state.unwind(2).is_err());
+        assert_eq!((nonce(&view), nonce(&state.head())), (4, 4));
+        assert!(state.health().is_err());
+    }
+
+    #[test]
+    fn another_schema_and_an_unfinished_creation_are_told_apart() {
+        let dir = tempfile::tempdir().unwrap();
+        let put = |entries: &[(Table, &[u8], &[u8])]| {
+            let store = Store::open(dir.path(), 1 << 20, true).unwrap_or_else(|e| panic!("{e:?}"));
+            let mut batch = store.batch();
+            for (table, key, value) in entries {
+                batch.put(*table, key, value);
+            }
+            batch.commit().unwrap();
+        };
+        put(&[(Table::Accounts, &[7; 20], &[0, 0])]);
+        assert!(matches!(State::open(dir.path(), config()), Err(OpenError::Missing)));
+        let (state, root) = State::create(dir.path(), config(), &block(0)).unwrap();
+        let leftover = state.head().account(&Address::repeat_byte(7)).unwrap();
+        assert_eq!(leftover, None, "a creation begins with nothing");
+        drop(state);
+        assert_eq!(State::open(dir.path(), config()).unwrap().root(0).unwrap(), root);
+        put(&[(Table::Meta, SCHEMA_KEY, &9u32.to_be_bytes())]);
+        let found = State::open(dir.path(), config()).unwrap_err();
+        assert!(matches!(found, OpenError::Schema { found: 9, expected: SCHEMA }));
+        put(&[(Table::Meta, SCHEMA_KEY, b"nonsense")]);
+        assert!(matches!(State::open(dir.path(), config()), Err(OpenError::Store(_))));
+    }
+
+    #[test]
+    fn damaged_trie_records_are_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let (state, _) = State::create(dir.path(), config(), &block(0)).unwrap();
+        drop(state);
+        {
+            let store = Store::open(dir.path(), 1 << 20, false).unwrap_or_else(|e| panic!("{e:?}"));
+            let keys: Vec<_> = store.snapshot().keys(Table::Nodes, &[]).collect();
+            let mut batch = store.batch();
+            for key in keys {
+                batch.put(Table::Nodes, &key.unwrap(), &[1, 2, 3]);
+            }
+            batch.commit().unwrap();
+        }
+        let state = State::open(dir.path(), config()).unwrap();
+        state.apply(1, block(1)).unwrap();
+        assert!(matches!(state.root(1), Err(RootError::Store(StoreError::Corrupt(_)))));
+        assert!(state.proof(Address::ZERO, &[], 0).is_err());
+    }
+}

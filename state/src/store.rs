@@ -80,7 +80,8 @@ pub(crate) enum StoreOpenError {
 }
 
 impl Store {
-    /// Opens the store in `dir`, which must hold one, unless `create` allows a new one.
+    /// Opens the store in `dir`, which must hold one, unless `create` allows a new one. A store from a creation that was
+    /// cut short may hold anything: see [`clear`](Self::clear).
     pub(crate) fn open(
         dir: &Path,
         cache_bytes: usize,
@@ -121,8 +122,12 @@ impl Store {
         Batch { store: self, inner: self.database.batch().durability(Some(PersistMode::SyncData)) }
     }
 
-    /// Removes everything.
+    /// Removes everything there is.
     pub(crate) fn clear(&self) -> Result<(), StoreError> {
+        let snapshot = self.snapshot();
+        if TABLES.iter().all(|(table, _)| snapshot.keys(*table, &[]).next().is_none()) {
+            return Ok(());
+        }
         self.tables
             .iter()
             .try_for_each(|table| table.clear())
