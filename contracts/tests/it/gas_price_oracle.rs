@@ -31,6 +31,27 @@ fn the_l1_fee_is_the_protocols() {
     }
 }
 
+/// One match encodes at most 262 bytes, so the count steps there, and again at twice that.
+#[test]
+fn long_matches_are_split_where_the_protocol_splits_them() {
+    let (mut chain, mut rng) = (Chain::new(), seeded());
+    let attributes = realistic(&mut rng);
+    set_attributes(&mut chain, &attributes);
+    // Incompressible bytes in front bring the estimate above its minimum, below which all data costs the same.
+    let noise: Vec<u8> = (0..200).map(|_| rng.random()).collect();
+    for length in (260..290).chain(520..560) {
+        let data = Bytes::from([noise.clone(), vec![0xaa; length]].concat());
+        let size = DataSize::from_compressed_len(compressed_len(&data) + SIGNATURE_BYTES);
+        assert!(size.bytes() > 100);
+        let call = IGasPriceOracle::getL1FeeCall { data };
+        assert_eq!(
+            chain.view(GAS_PRICE_ORACLE, call),
+            attributes.fees().data_fee(size),
+            "a run of {length}"
+        );
+    }
+}
+
 #[test]
 fn the_upper_bound_takes_data_for_incompressible() {
     let (mut chain, mut rng) = (Chain::new(), seeded());
