@@ -28,6 +28,21 @@ pub struct BlockAttributes {
 }
 
 impl BlockAttributes {
+    /// What was fixed about a block that is already sealed.
+    pub fn of(header: &Header, parent: SealedHeader) -> Self {
+        Self {
+            parent,
+            timestamp: header.timestamp,
+            beneficiary: header.beneficiary,
+            gas_limit: header.gas_limit,
+            base_fee: header.base_fee_per_gas.unwrap_or_default(),
+            prev_randao: header.mix_hash,
+            parent_beacon_block_root: header.parent_beacon_block_root.unwrap_or_default(),
+            extra_data: header.extra_data.clone(),
+            excess_blob_gas: header.excess_blob_gas.unwrap_or_default(),
+        }
+    }
+
     /// The block's number.
     pub fn number(&self) -> u64 {
         self.parent.number + 1

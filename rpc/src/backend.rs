@@ -437,6 +437,9 @@ pub enum StateError {
         /// The oldest block whose state is kept.
         oldest: u64,
     },
+    /// The state is kept, but to prove something about it takes more work than is allowed. For the client.
+    #[error("{0}")]
+    Unprovable(String),
     /// Something broke; the text is for the log, not for the client.
     #[error("{0}")]
     Internal(String),

@@ -208,7 +208,9 @@ impl From<StateError> for RpcError {
     fn from(error: StateError) -> Self {
         match error {
             StateError::UnknownBlock => Self::header_not_found(),
-            StateError::Pruned { .. } => Self::failed(error.to_string()),
+            StateError::Pruned { .. } | StateError::Unprovable(_) => {
+                Self::failed(error.to_string())
+            }
             StateError::Internal(detail) => Self::internal("read the state", &detail),
         }
     }

@@ -23,10 +23,12 @@ pub(super) trait Engine: Debug + Send + Sync + 'static {
     /// The schema's history.
     fn migrations() -> Migrator;
 
-    /// Opens the one connection that may write. When it returns, no earlier connection of ours can commit any more:
-    /// what is read through this one is final.
-    fn connect_writer(&self)
-    -> impl Future<Output = Result<Connection<Self>, ConnectError>> + Send;
+    /// Opens the one connection that may write, in place of one that failed if there was one. When it returns, no
+    /// earlier connection of ours can commit any more: what is read through this one is final.
+    fn connect_writer(
+        &self,
+        failed: Option<Connection<Self>>,
+    ) -> impl Future<Output = Result<Connection<Self>, ConnectError>> + Send;
 
     /// Makes sure that what can be read is on the disk, and not only in a cache that a failed sync left behind.
     fn settle_disk(

@@ -60,7 +60,12 @@ impl Engine for PostgresEngine {
 
     /// The lock belongs to the session that writes, so a session without the lock cannot write, and whoever gets the
     /// lock knows that the sessions before it have ended, their commits decided.
-    async fn connect_writer(&self) -> Result<PgConnection, ConnectError> {
+    async fn connect_writer(
+        &self,
+        failed: Option<PgConnection>,
+    ) -> Result<PgConnection, ConnectError> {
+        // Its session holds the lock.
+        drop(failed);
         let mut writer = timeout(CONNECT_TIMEOUT, self.options.connect())
             .await
             .map_err(|elapsed| sqlx::Error::Io(elapsed.into()))??;

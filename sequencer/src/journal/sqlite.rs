@@ -68,7 +68,10 @@ impl Engine for SqliteEngine {
         sqlx::migrate!("../migrations/sqlite")
     }
 
-    async fn connect_writer(&self) -> Result<SqliteConnection, ConnectError> {
+    async fn connect_writer(
+        &self,
+        failed: Option<SqliteConnection>,
+    ) -> Result<SqliteConnection, ConnectError> {
         // In WAL mode the usual `synchronous=NORMAL` syncs the log only at checkpoints, so that a power cut forgets the
         // newest commits. FULL syncs it at every commit, before COMMIT returns: that is what an acknowledgement means.
         let mut writer = self
@@ -82,6 +85,9 @@ impl Engine for SqliteEngine {
             .await?;
         // Waits for a transaction that an abandoned connection may still be finishing.
         writer.begin_with(Self::BEGIN).await?.rollback().await?;
+        // Not earlier: the last connection to close takes the log's index with it, and on a full disk there would be no
+        // room to make another.
+        drop(failed);
         Ok(writer)
     }
 
@@ -121,13 +127,15 @@ impl Engine for SqliteEngine {
     fn fault(error: &sqlx::Error) -> Fault {
         // The primary result codes of SQLite's C interface; the extended code's low byte.
         const IOERR: i64 = 10;
+        // No room for the log's index, which lies in memory that other processes share, and proves nothing anyway.
+        const IOERR_SHMSIZE: i64 = IOERR | 19 << 8;
         const CORRUPT: i64 = 11;
         const FULL: i64 = 13;
         const NOTADB: i64 = 26;
         let code = error.as_database_error().and_then(|error| error.code()?.parse::<i64>().ok());
-        match code.map(|code| code & 0xff) {
-            Some(FULL) => Fault::Full,
-            Some(IOERR | CORRUPT | NOTADB) => Fault::Disk,
+        match code.map(|code| (code & 0xff, code)) {
+            Some((FULL, _) | (_, IOERR_SHMSIZE)) => Fault::Full,
+            Some((IOERR | CORRUPT | NOTADB, _)) => Fault::Disk,
             _ => Fault::Other,
         }
     }

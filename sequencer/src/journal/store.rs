@@ -99,7 +99,7 @@ where
     for<'q> Vec<u8>: Encode<'q, E::Database> + Decode<'q, E::Database>,
 {
     pub(super) async fn open(engine: E, identity: ChainIdentity) -> Result<Self, OpenError> {
-        let mut writer = engine.connect_writer().await.map_err(|error| match error {
+        let mut writer = engine.connect_writer(None).await.map_err(|error| match error {
             ConnectError::Locked => OpenError::Locked(error.to_string()),
             ConnectError::Open(error) => error,
             ConnectError::Database(error) => open_error::<E>(error),
@@ -218,7 +218,7 @@ where
     async fn begin(&self, writer: &mut Writer<Connection<E>>) -> Result<Connection<E>, WriteError> {
         match std::mem::replace(writer, Writer::InDoubt) {
             Writer::Ready(connection) => Ok(connection),
-            Writer::InDoubt => self.settle().await.map_err(|error| match E::fault(&error) {
+            Writer::InDoubt => self.settle(None).await.map_err(|error| match E::fault(&error) {
                 Fault::Disk => halt(writer, &error),
                 Fault::Full | Fault::Other => WriteError::Unknown(error),
             }),
@@ -255,9 +255,7 @@ where
         if fault == Fault::Disk {
             return Err(halt(writer, &error));
         }
-        // Dropping the connection rolls back whatever it had not committed.
-        drop(connection);
-        match self.settle().await {
+        match self.settle(Some(connection)).await {
             Ok(connection) => *writer = Writer::Ready(connection),
             Err(settling) if E::fault(&settling) == Fault::Disk => {
                 return Err(halt(writer, &settling));
@@ -307,11 +305,12 @@ where
     }
 
     /// Connects anew and reads the tip, which is final then.
-    async fn settle(&self) -> Result<Connection<E>, sqlx::Error> {
-        let mut connection = self.engine.connect_writer().await.map_err(|error| match error {
-            ConnectError::Database(error) => error,
-            other => sqlx::Error::Io(std::io::Error::other(other)),
-        })?;
+    async fn settle(&self, failed: Option<Connection<E>>) -> Result<Connection<E>, sqlx::Error> {
+        let mut connection =
+            self.engine.connect_writer(failed).await.map_err(|error| match error {
+                ConnectError::Database(error) => error,
+                other => sqlx::Error::Io(std::io::Error::other(other)),
+            })?;
         *self.tip.lock() = Self::read_tip(&mut connection).await?;
         Ok(connection)
     }

@@ -1,0 +1,303 @@
+//! The node as the JSON-RPC edge sees it.
+//!
+//! Answers come from memory or by a point lookup on the caller's task; the heavy ones run on blocking threads, of which
+//! the edge asks for a bounded number at a time.
+
+mod convert;
+mod logs;
+
+use std::sync::Arc;
+
+use alloy_primitives::{Address, B256, BlockNumber, Bytes, TxHash, U256};
+use millrace_executor::{BlockContext, Executor, LayeredView, StateView};
+use millrace_rpc::{
+    AccountProof, Backend, BaseFeeParams, BlockEvent, BlockRef, CallError, CallRequest, ChainBlock,
+    ChainInfo, Heads, LogHit, LogQuery, LogsError, Lookup, ReadError, StateError, SubmitError,
+};
+use millrace_types::{Account, SealedHeader, Transaction};
+use tokio::sync::broadcast;
+
+use crate::{
+    chain::{Chain, Open, Served},
+    intake::{Intake, IntakeError},
+    mempool::SubmitError as PoolError,
+    view::ChainView,
+};
+
+/// Joins the chain, the pool and the executor into what the edge asks for.
+#[derive(Debug)]
+pub(crate) struct NodeBackend {
+    chain: Arc<Chain>,
+    intake: Arc<Intake>,
+    executor: Executor,
+}
+
+/// A block reference, resolved.
+enum At {
+    Sealed(BlockNumber),
+    Open(Arc<Open>),
+}
+
+impl NodeBackend {
+    pub(crate) fn new(chain: Arc<Chain>, intake: Arc<Intake>, executor: Executor) -> Self {
+        Self { chain, intake, executor }
+    }
+
+    /// Finds out which block is meant; `None` if there is no such block.
+    fn resolve(&self, at: BlockRef) -> Result<Option<At>, crate::index::IndexError> {
+        let head = self.chain.head().block.block.number();
+        let genesis = self.chain.genesis();
+        let number = match at {
+            BlockRef::Number(number) => number,
+            BlockRef::Latest => head,
+            BlockRef::Pending => match self.chain.open() {
+                // Between two blocks the open one is the head itself: then latest is the newest there is.
+                Some(open) if open.attributes.number() > head => return Ok(Some(At::Open(open))),
+                _ => head,
+            },
+            // Without L1 nothing is safer than its genesis.
+            BlockRef::Safe | BlockRef::Finalized | BlockRef::Earliest => genesis.number,
+            BlockRef::Hash(hash) if hash == genesis.hash() => genesis.number,
+            BlockRef::Hash(hash) => match self.chain.index.block_number(&hash)? {
+                Some(number) => number,
+                None => return Ok(None),
+            },
+        };
+        Ok((genesis.number..=head).contains(&number).then_some(At::Sealed(number)))
+    }
+
+    async fn served(&self, number: BlockNumber) -> Result<Option<Arc<Served>>, ReadError> {
+        self.chain.block(number).await.map_err(broken)
+    }
+
+    /// The state after a block.
+    fn state_at(&self, at: BlockRef) -> Result<View, StateError> {
+        match self.resolve(at).map_err(state_broken)?.ok_or(StateError::UnknownBlock)? {
+            At::Open(open) => Ok(View::Open(open.view.clone())),
+            At::Sealed(number) => {
+                let head = self.chain.head();
+                if number == head.block.block.number() {
+                    return Ok(View::Sealed(head.view.clone()));
+                }
+                let view = self.chain.state.view_at(number).map_err(|error| match error {
+                    millrace_state::ViewError::Pruned { oldest } => {
+                        StateError::Pruned { number, oldest }
+                    }
+                    millrace_state::ViewError::NotYet { .. } => StateError::UnknownBlock,
+                })?;
+                Ok(View::Sealed(ChainView::new(view, self.chain.hashes.clone())))
+            }
+        }
+    }
+
+    /// The block that a call runs in.
+    async fn context_at(&self, at: BlockRef) -> Result<BlockContext, StateError> {
+        match self.resolve(at).map_err(state_broken)?.ok_or(StateError::UnknownBlock)? {
+            At::Open(open) => Ok(BlockContext::from(&open.attributes)),
+            At::Sealed(number) => {
+                let header = self.chain.header(number).await.map_err(state_broken)?;
+                Ok(BlockContext::from(header.ok_or(StateError::UnknownBlock)?.header()))
+            }
+        }
+    }
+}
+
+/// A state to read, sealed or open.
+enum View {
+    Sealed(ChainView),
+    Open(LayeredView),
+}
+
+impl View {
+    fn read(&self) -> &dyn StateView {
+        match self {
+            Self::Sealed(view) => view,
+            Self::Open(view) => view,
+        }
+    }
+
+    fn share(self) -> Arc<dyn StateView> {
+        match self {
+            Self::Sealed(view) => Arc::new(view),
+            Self::Open(view) => Arc::new(view),
+        }
+    }
+}
+
+impl Backend for NodeBackend {
+    fn chain(&self) -> ChainInfo {
+        let timestamp = self.chain.head().block.block.header.timestamp;
+        let base_fee = self.chain.spec.eip1559_constants(timestamp);
+        ChainInfo {
+            chain_id: self.chain.spec.chain_id(),
+            client_version: format!(
+                "millrace/v{}/{}-{}",
+                env!("CARGO_PKG_VERSION"),
+                std::env::consts::OS,
+                std::env::consts::ARCH
+            ),
+            genesis_number: self.chain.genesis().number,
+            base_fee: BaseFeeParams {
+                denominator: base_fee.denominator().get().into(),
+                elasticity: base_fee.elasticity().get().into(),
+            },
+        }
+    }
+
+    fn heads(&self) -> Heads {
+        let genesis = self.chain.genesis().number;
+        let latest = self.chain.head().block.block.number();
+        Heads { latest, safe: genesis, finalized: genesis, earliest: genesis }
+    }
+
+    async fn block(&self, at: BlockRef) -> Result<Option<Arc<ChainBlock>>, ReadError> {
+        match self.resolve(at).map_err(broken)? {
+            None => Ok(None),
+            Some(At::Open(open)) => Ok(Some(Arc::new(open.answer(&self.chain.spec)))),
+            Some(At::Sealed(number)) => {
+                let block = self.served(number).await?;
+                Ok(block.map(|block| block.answer(&self.chain.spec)))
+            }
+        }
+    }
+
+    async fn header(&self, at: BlockRef) -> Result<Option<SealedHeader>, ReadError> {
+        match self.resolve(at).map_err(broken)? {
+            None => Ok(None),
+            Some(At::Open(open)) => Ok(Some(open.header())),
+            Some(At::Sealed(number)) => self.chain.header(number).await.map_err(broken),
+        }
+    }
+
+    async fn transaction(&self, hash: TxHash) -> Result<Option<Lookup>, ReadError> {
+        if let Some((number, index)) = self.chain.index.transaction(&hash).map_err(broken)? {
+            // The index is ahead of what is acknowledged for as long as it takes to publish a block.
+            if let Some(block) = self.served(number).await? {
+                let block = block.answer(&self.chain.spec);
+                return Ok(Some(Lookup::Included { block, index }));
+            }
+        }
+        let pooled = self.intake.with_pool(|pool| pool.get(&hash).cloned());
+        if let Some(transaction) = pooled {
+            return Ok(Some(Lookup::Pooled(transaction)));
+        }
+        // Executed but not sealed: the pool has let it go, and no receipt is promised yet.
+        let executed = self.chain.open().and_then(|open| {
+            let mut transactions = open.groups.iter().flat_map(|group| group.iter());
+            transactions
+                .find(|(transaction, _)| transaction.hash() == hash)
+                .map(|(tx, _)| tx.clone())
+        });
+        Ok(executed.map(Lookup::Pooled))
+    }
+
+    async fn account(&self, address: Address, at: BlockRef) -> Result<Option<Account>, StateError> {
+        self.state_at(at)?.read().account(&address).map_err(state_broken)
+    }
+
+    async fn storage(
+        &self,
+        address: Address,
+        slot: U256,
+        at: BlockRef,
+    ) -> Result<U256, StateError> {
+        self.state_at(at)?.read().storage(&address, &slot).map_err(state_broken)
+    }
+
+    async fn code(&self, address: Address, at: BlockRef) -> Result<Bytes, StateError> {
+        let view = self.state_at(at)?;
+        let account = view.read().account(&address).map_err(state_broken)?;
+        match account.and_then(|account| account.bytecode_hash) {
+            Some(hash) => view.read().code(&hash).map_err(state_broken),
+            None => Ok(Bytes::new()),
+        }
+    }
+
+    async fn proof(
+        &self,
+        address: Address,
+        slots: Vec<B256>,
+        at: BlockRef,
+    ) -> Result<AccountProof, StateError> {
+        let number =
+            match self.resolve(at).map_err(state_broken)?.ok_or(StateError::UnknownBlock)? {
+                At::Sealed(number) => number,
+                // The open block has no root yet: what can be proved is the block before it.
+                At::Open(open) => open.attributes.parent.number,
+            };
+        let chain = self.chain.clone();
+        off_the_runtime(move || convert::proof(number, chain.state.proof(address, &slots, number)))
+            .await
+    }
+
+    async fn next_nonce(&self, address: Address) -> Result<u64, StateError> {
+        if let Some(nonce) = self.intake.with_pool(|pool| pool.next_nonce(&address)) {
+            return Ok(nonce);
+        }
+        let account = self.account(address, BlockRef::Pending).await?;
+        Ok(account.map_or(0, |account| account.nonce))
+    }
+
+    async fn submit(&self, encoded: Bytes) -> Result<TxHash, SubmitError> {
+        self.intake.submit(encoded).await.map_err(|error| match error {
+            IntakeError::Closed(reason) => SubmitError::Unavailable(reason),
+            IntakeError::Refused(PoolError::Accounts(error)) => {
+                SubmitError::Internal(error.to_string())
+            }
+            IntakeError::Lost => SubmitError::Internal(error.to_string()),
+            IntakeError::Decode(_) | IntakeError::Refused(_) => {
+                SubmitError::Rejected(error.to_string())
+            }
+        })
+    }
+
+    async fn call(&self, request: CallRequest) -> Result<Bytes, CallError> {
+        let (view, context) =
+            (self.state_at(request.at)?.share(), self.context_at(request.at).await?);
+        let (executor, chain_id) = (self.executor.clone(), self.chain.spec.chain_id());
+        off_the_runtime(move || {
+            let (request, overrides, context) = convert::call(request, chain_id, &context)?;
+            convert::outcome(executor.call(view, &context, &request, &overrides))
+        })
+        .await
+    }
+
+    async fn estimate_gas(&self, request: CallRequest) -> Result<u64, CallError> {
+        let (view, context) =
+            (self.state_at(request.at)?.share(), self.context_at(request.at).await?);
+        let (executor, chain_id) = (self.executor.clone(), self.chain.spec.chain_id());
+        off_the_runtime(move || {
+            let (request, overrides, context) = convert::call(request, chain_id, &context)?;
+            convert::estimate(executor.estimate_gas(view, &context, &request, &overrides))
+        })
+        .await
+    }
+
+    async fn logs(&self, query: LogQuery) -> Result<Vec<LogHit>, LogsError> {
+        logs::find(&self.chain, query).await
+    }
+
+    fn block_events(&self) -> broadcast::Receiver<BlockEvent> {
+        self.chain.events()
+    }
+
+    fn pooled_transactions(&self) -> broadcast::Receiver<Arc<[Arc<Transaction>]>> {
+        self.intake.admitted()
+    }
+}
+
+fn broken(error: impl std::fmt::Display) -> ReadError {
+    ReadError::Internal(error.to_string())
+}
+
+fn state_broken(error: impl std::fmt::Display) -> StateError {
+    StateError::Internal(error.to_string())
+}
+
+/// Runs heavy work on a blocking thread. A panic in it reaches the caller, who is alone with it.
+async fn off_the_runtime<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(value) => value,
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}

@@ -1,0 +1,290 @@
+//! The life of a block, over and over.
+//!
+//! ```text
+//! open ──► deposits ──► group ──► group ──► … ──► slot ends ──► finish ──► root ──► seal ──► journal ──► advance
+//!             │           │         │                                                          │
+//!             └───────────┴─────────┴── shown as pending                  shown as latest ─────┘
+//! ```
+//!
+//! A plain thread: nothing here is async but the journal, which it waits for.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError};
+use millrace_executor::{
+    BlockAttributes, ExecuteError, Executor, Group, Limits, OpenBlock, Outcome, StateRoots,
+    assemble,
+};
+use millrace_protocol::{
+    BaseFeeError,
+    predeploys::{L2_TO_L1_MESSAGE_PASSER, SEQUENCER_FEE_VAULT},
+};
+use millrace_types::{ExecutedBlock, SealedHeader};
+use tokio::sync::watch;
+
+use crate::{
+    builder::{origin::Origin, slot::SlotClock},
+    chain::{Chain, Open},
+    clock,
+    health::Health,
+    index::IndexError,
+    intake::Intake,
+    journal::{AppendError, WriteError},
+    l1_cost,
+    metrics::Metrics,
+    view::ChainView,
+};
+
+/// How many transactions are executed together at most: a few milliseconds' worth, so that `pending` is fresh and a
+/// slot's end is not missed by much.
+const GROUP_MAX: usize = 512;
+
+/// How long to wait before a block that could not be journaled is offered to the journal again.
+const RETRY_INTERVAL: Duration = Duration::from_millis(500);
+
+/// Makes blocks. One a process.
+pub(crate) struct Builder {
+    pub(crate) chain: Arc<Chain>,
+    pub(crate) intake: Arc<Intake>,
+    pub(crate) woken: Receiver<()>,
+    pub(crate) executor: Executor,
+    pub(crate) origin: Box<dyn Origin>,
+    pub(crate) gas_limit: u64,
+    pub(crate) block_time_s: u64,
+    pub(crate) health: Arc<Health>,
+    pub(crate) metrics: Arc<Metrics>,
+    /// The journal is async; this thread waits for it.
+    pub(crate) runtime: tokio::runtime::Handle,
+    /// Turns true when the block at hand shall be the last.
+    pub(crate) stop: watch::Receiver<bool>,
+}
+
+/// Why no more blocks are made. The process has to end: a restart finds the journal's truth.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BuilderError {
+    /// The chain's own header is not one that can have a child.
+    #[error(transparent)]
+    BaseFee(#[from] BaseFeeError),
+    /// The block could not be executed.
+    #[error("execute block: {0}")]
+    Execute(#[from] ExecuteError),
+    /// The state did not take the block.
+    #[error("apply block to the state: {0}")]
+    Apply(#[from] millrace_state::ApplyError),
+    /// The state has no root.
+    #[error("compute the state root: {0}")]
+    Root(#[from] millrace_state::RootError),
+    /// The state has no storage root.
+    #[error("compute a storage root: {0}")]
+    StorageRoot(#[from] millrace_state::ProofError),
+    /// The journal did not take the block, and never will.
+    #[error("journal block: {0}")]
+    Journal(#[from] AppendError),
+    /// The index did not take the block.
+    #[error("index block: {0}")]
+    Index(#[from] IndexError),
+}
+
+impl Builder {
+    /// Makes blocks until told to stop: then the one at hand is finished at its slot's end.
+    pub(crate) fn run(mut self) -> Result<(), BuilderError> {
+        while !*self.stop.borrow() {
+            self.build_block()?;
+        }
+        Ok(())
+    }
+
+    fn build_block(&mut self) -> Result<(), BuilderError> {
+        let head = self.chain.head();
+        let parent = head.block.block.header.clone();
+        let clock = SlotClock::new(self.block_time_s);
+        let now = clock::unix_time();
+        let timestamp = clock.next_timestamp(parent.timestamp, now);
+        let deadline = Instant::now() + clock.open_for(timestamp, now);
+
+        let derived = self.origin.derive(&parent, timestamp);
+        let attributes = BlockAttributes {
+            timestamp,
+            beneficiary: SEQUENCER_FEE_VAULT,
+            gas_limit: self.gas_limit,
+            base_fee: self.chain.spec.next_base_fee(&parent, timestamp)?,
+            prev_randao: derived.prev_randao,
+            parent_beacon_block_root: derived.parent_beacon_block_root,
+            extra_data: self.chain.spec.eip1559_constants(timestamp).to_extra_data().into(),
+            excess_blob_gas: 0,
+            parent,
+        };
+        let base_fee = attributes.base_fee;
+        let mut block = self.executor.open(attributes, Arc::new(head.view.clone()))?;
+        let mut shown = Shown::default();
+        let group = block.include_deposits(&derived.deposits)?;
+        shown.add(&block, &group);
+        self.chain.show_open(shown.open(&block));
+        self.intake.open_block(base_fee, l1_cost::prices_set_by(&derived.deposits));
+
+        self.fill(&mut block, &mut shown, deadline)?;
+        self.seal(block)
+    }
+
+    /// Executes what arrives, in small groups, until the slot ends.
+    fn fill(
+        &self,
+        block: &mut OpenBlock,
+        shown: &mut Shown,
+        deadline: Instant,
+    ) -> Result<(), BuilderError> {
+        while Instant::now() < deadline {
+            let gas_left = self.gas_limit - block.gas_used();
+            let candidates = self.intake.take_best(GROUP_MAX, gas_left);
+            if candidates.is_empty() {
+                match self.woken.recv_deadline(deadline) {
+                    Ok(()) => continue,
+                    Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
+                }
+            }
+            let group = block.run(&candidates, Limits::NONE)?;
+            shown.add(block, &group);
+            // Readers first: the pool forgets senders as their transactions leave, and then asks the open block.
+            self.chain.show_open(shown.open(block));
+            self.intake.settle(&candidates, &group);
+        }
+        Ok(())
+    }
+
+    /// Gives the block its header, makes it durable, and only then shows it.
+    fn seal(&self, block: OpenBlock) -> Result<(), BuilderError> {
+        let started = Instant::now();
+        let executed = block.finish()?;
+        let number = executed.attributes.number();
+        let view = self.apply(number, &executed.diff)?;
+        let roots = StateRoots {
+            state_root: self.chain.state.root(number)?.state_root,
+            message_passer_storage_root: self
+                .chain
+                .state
+                .storage_root(number, L2_TO_L1_MESSAGE_PASSER)?,
+        };
+        let block = assemble(executed, roots);
+        let rooted = Instant::now();
+        self.journal(&block)?;
+        let journaled = Instant::now();
+
+        self.chain.state.allow_checkpoint(number);
+        self.chain.index.add(&block.block, &block.receipts)?;
+        self.chain.hashes.push(number, block.block.header.hash());
+        self.chain.advance(&block, ChainView::new(view, self.chain.hashes.clone()));
+
+        let (root_time, journal_time) = (rooted - started, journaled - rooted);
+        self.metrics.sealed(
+            &block.block.header,
+            block.block.transactions.len(),
+            root_time,
+            journal_time,
+        );
+        log_block(&block.block.header, block.block.transactions.len(), root_time, journal_time);
+        Ok(())
+    }
+
+    /// Puts the block on the state, waiting for checkpoints if they are behind.
+    fn apply(
+        &self,
+        number: u64,
+        diff: &Arc<millrace_types::StateDiff>,
+    ) -> Result<millrace_state::View, BuilderError> {
+        loop {
+            match self.chain.state.apply(number, diff.clone()) {
+                Ok(view) => return Ok(view),
+                Err(error @ millrace_state::ApplyError::Full { .. }) => {
+                    self.health.set_problem(format!("block {number} waits: {error}"));
+                    self.chain.state.wait_for_room(RETRY_INTERVAL);
+                    self.health.clear_problem();
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Makes the block durable. A full disk closes the door until there is room again; anything worse is the end.
+    fn journal(&self, block: &ExecutedBlock) -> Result<(), BuilderError> {
+        let number = block.block.number();
+        let mut complained = false;
+        loop {
+            let error = match self.runtime.block_on(self.chain.journal.append(block)) {
+                Ok(()) => break,
+                Err(AppendError::Write(
+                    error @ (WriteError::DiskFull
+                    | WriteError::NotStored(_)
+                    | WriteError::Unknown(_)),
+                )) => error,
+                Err(error) => return Err(error.into()),
+            };
+            if !complained {
+                complained = true;
+                let problem = format!(
+                    "no transactions are taken: block {number} cannot be journaled: {error}"
+                );
+                tracing::error!(block = number, %error, "journal failed; nothing is acknowledged until it recovers");
+                self.intake.close(&problem);
+                self.health.set_problem(problem);
+            }
+            if *self.stop.borrow() {
+                // The block was never acknowledged, so nobody misses it.
+                return Err(AppendError::Write(error).into());
+            }
+            std::thread::sleep(RETRY_INTERVAL);
+        }
+        if complained {
+            tracing::info!(block = number, "journal recovered");
+            self.intake.reopen();
+            self.health.clear_problem();
+        }
+        Ok(())
+    }
+}
+
+/// What readers see of the open block, grown group by group.
+#[derive(Default)]
+struct Shown {
+    groups: Vec<Arc<[(Arc<millrace_types::Transaction>, millrace_types::Receipt)]>>,
+}
+
+impl Shown {
+    fn add(&mut self, block: &OpenBlock, group: &Group) {
+        let included = group.outcomes.iter().filter_map(|outcome| match outcome {
+            Outcome::Included(included) => {
+                Some((block.transactions()[included.index].clone(), included.receipt.clone()))
+            }
+            Outcome::Rejected(_) | Outcome::DoesNotFit(_) => None,
+        });
+        self.groups.push(included.collect());
+    }
+
+    fn open(&self, block: &OpenBlock) -> Open {
+        Open {
+            attributes: block.attributes().clone(),
+            groups: self.groups.clone(),
+            gas_used: block.gas_used(),
+            view: block.view(),
+        }
+    }
+}
+
+fn log_block(header: &SealedHeader, transactions: usize, root: Duration, journal: Duration) {
+    let (block, hash, gas) = (header.number, header.hash(), header.gas_used);
+    let (root_us, journal_us) = (root.as_micros() as u64, journal.as_micros() as u64);
+    // The L1 attributes are in every block: one transaction means that nobody sent any.
+    if transactions > 1 {
+        tracing::info!(block, %hash, transactions, gas, root_us, journal_us, "sealed");
+    } else {
+        tracing::debug!(block, %hash, root_us, journal_us, "sealed empty");
+    }
+}
+
+impl std::fmt::Debug for Builder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Builder").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,230 @@
+//! The chain as it is served: the journaled head, the open block on top of it, and everything below.
+//!
+//! The builder writes here, everybody else reads. What stands in [`Head`] is journaled; what stands in [`Open`] is
+//! executed and promised to nobody.
+
+use std::sync::{Arc, OnceLock};
+
+use alloy_primitives::{B256, BlockNumber};
+use arc_swap::{ArcSwap, ArcSwapOption};
+use millrace_executor::{BlockAttributes, LayeredView};
+use millrace_protocol::ChainSpec;
+use millrace_rpc::{BlockEvent, ChainBlock};
+use millrace_state::State;
+use millrace_types::{Block, ExecutedBlock, Header, Receipt, SealedHeader, Transaction};
+use parking_lot::Mutex;
+use tokio::sync::broadcast;
+
+use crate::{
+    index::Index,
+    journal::{Journal, ReadError, StoredBlock},
+    l1_cost,
+    recent::Recent,
+    view::{BlockHashes, ChainView},
+};
+
+/// How many sealed blocks stay in memory for readers.
+const RECENT_BLOCKS: usize = 256;
+
+/// How many block events a slow subscriber may be behind.
+const EVENTS_MAX: usize = 256;
+
+/// Everything known about one chain, shared by all who read it.
+#[derive(Debug)]
+pub(crate) struct Chain {
+    pub(crate) spec: Arc<ChainSpec>,
+    pub(crate) journal: Journal,
+    pub(crate) index: Index,
+    pub(crate) state: State,
+    pub(crate) hashes: Arc<BlockHashes>,
+    genesis: Arc<Served>,
+    head: ArcSwap<Head>,
+    open: ArcSwapOption<Open>,
+    recent: Mutex<Recent>,
+    events: broadcast::Sender<BlockEvent>,
+}
+
+/// The newest journaled block, and the state after it.
+#[derive(Debug, Clone)]
+pub(crate) struct Head {
+    pub(crate) block: Arc<Served>,
+    pub(crate) view: ChainView,
+}
+
+/// The block under construction, as its last group left it.
+#[derive(Debug, Clone)]
+pub(crate) struct Open {
+    pub(crate) attributes: BlockAttributes,
+    /// Transactions with their receipts, a group each.
+    pub(crate) groups: Vec<Arc<[(Arc<Transaction>, Receipt)]>>,
+    pub(crate) gas_used: u64,
+    pub(crate) view: LayeredView,
+}
+
+/// A block as readers get it; what they ask for again and again is worked out once.
+#[derive(Debug)]
+pub(crate) struct Served {
+    pub(crate) block: Arc<Block>,
+    pub(crate) receipts: Arc<Vec<Receipt>>,
+    answer: OnceLock<Arc<ChainBlock>>,
+}
+
+impl Served {
+    pub(crate) fn new(block: Arc<Block>, receipts: Arc<Vec<Receipt>>) -> Self {
+        Self { block, receipts, answer: OnceLock::new() }
+    }
+
+    /// The block with what its transactions paid for L1.
+    pub(crate) fn answer(&self, spec: &ChainSpec) -> Arc<ChainBlock> {
+        let answer = self.answer.get_or_init(|| {
+            Arc::new(ChainBlock {
+                l1_fees: l1_cost::of_block(spec, &self.block),
+                block: self.block.clone(),
+                receipts: self.receipts.clone(),
+                pending: false,
+            })
+        });
+        answer.clone()
+    }
+}
+
+impl From<StoredBlock> for Served {
+    fn from(stored: StoredBlock) -> Self {
+        Self::new(stored.block, stored.receipts)
+    }
+}
+
+impl Open {
+    /// The open block as if it were sealed: its header lacks what sealing finds out.
+    pub(crate) fn answer(&self, spec: &ChainSpec) -> ChainBlock {
+        let (transactions, receipts): (Vec<_>, Vec<_>) =
+            self.groups.iter().flat_map(|group| group.iter().cloned()).unzip();
+        let block = Arc::new(Block { header: self.header(), transactions });
+        let l1_fees = l1_cost::of_block(spec, &block);
+        ChainBlock { block, receipts: Arc::new(receipts), l1_fees, pending: true }
+    }
+
+    pub(crate) fn header(&self) -> SealedHeader {
+        let attributes = &self.attributes;
+        let header = Header {
+            parent_hash: attributes.parent.hash(),
+            number: attributes.number(),
+            timestamp: attributes.timestamp,
+            beneficiary: attributes.beneficiary,
+            gas_limit: attributes.gas_limit,
+            gas_used: self.gas_used,
+            base_fee_per_gas: Some(attributes.base_fee),
+            mix_hash: attributes.prev_randao,
+            extra_data: attributes.extra_data.clone(),
+            parent_beacon_block_root: Some(attributes.parent_beacon_block_root),
+            blob_gas_used: Some(0),
+            excess_blob_gas: Some(attributes.excess_blob_gas),
+            ..Header::default()
+        };
+        SealedHeader::new(header, B256::ZERO)
+    }
+}
+
+/// What a chain is opened with.
+pub(crate) struct Resources {
+    pub(crate) spec: Arc<ChainSpec>,
+    pub(crate) journal: Journal,
+    pub(crate) index: Index,
+    pub(crate) state: State,
+    pub(crate) hashes: Arc<BlockHashes>,
+    pub(crate) genesis: SealedHeader,
+    /// The newest journaled block; `None` while there is only genesis.
+    pub(crate) tip: Option<StoredBlock>,
+}
+
+impl Chain {
+    pub(crate) fn new(resources: Resources) -> Self {
+        let Resources { spec, journal, index, state, hashes, genesis, tip } = resources;
+        let genesis = Block { header: genesis, transactions: Vec::new() };
+        let genesis = Arc::new(Served::new(Arc::new(genesis), Arc::default()));
+        let block = tip.map_or_else(|| genesis.clone(), |tip| Arc::new(Served::from(tip)));
+        let view = ChainView::new(state.head(), hashes.clone());
+        Self {
+            spec,
+            journal,
+            index,
+            state,
+            hashes,
+            head: ArcSwap::from_pointee(Head { block: block.clone(), view }),
+            open: ArcSwapOption::empty(),
+            recent: Mutex::new(Recent::new(RECENT_BLOCKS, block)),
+            events: broadcast::Sender::new(EVENTS_MAX),
+            genesis,
+        }
+    }
+
+    /// The newest journaled block.
+    pub(crate) fn head(&self) -> Arc<Head> {
+        self.head.load_full()
+    }
+
+    /// The block under construction, if there is one.
+    pub(crate) fn open(&self) -> Option<Arc<Open>> {
+        self.open.load_full()
+    }
+
+    pub(crate) fn events(&self) -> broadcast::Receiver<BlockEvent> {
+        self.events.subscribe()
+    }
+
+    /// Shows what the open block has come to.
+    pub(crate) fn show_open(&self, open: Open) {
+        self.open.store(Some(Arc::new(open)));
+    }
+
+    /// Makes a journaled block the head. From here on everybody sees it.
+    pub(crate) fn advance(&self, executed: &ExecutedBlock, view: ChainView) {
+        let block = Arc::new(Served::new(executed.block.clone(), executed.receipts.clone()));
+        self.recent.lock().push(block.clone());
+        self.head.store(Arc::new(Head { block: block.clone(), view }));
+        if self.events.receiver_count() > 0 {
+            // Nobody listening any more is no error.
+            self.events.send(BlockEvent::Sealed(block.answer(&self.spec))).ok();
+        }
+    }
+
+    /// A sealed block by its number.
+    pub(crate) async fn block(
+        &self,
+        number: BlockNumber,
+    ) -> Result<Option<Arc<Served>>, ReadError> {
+        if number == self.genesis.block.number() {
+            return Ok(Some(self.genesis.clone()));
+        }
+        // The journal may be ahead of what is acknowledged for as long as it takes to publish a block.
+        if number > self.head.load().block.block.number() {
+            return Ok(None);
+        }
+        if let Some(block) = self.recent.lock().get(number) {
+            return Ok(Some(block));
+        }
+        Ok(self.journal.block(number).await?.map(|stored| Arc::new(Served::from(stored))))
+    }
+
+    /// A sealed block's header by its number.
+    pub(crate) async fn header(
+        &self,
+        number: BlockNumber,
+    ) -> Result<Option<SealedHeader>, ReadError> {
+        if number == self.genesis.block.number() {
+            return Ok(Some(self.genesis.block.header.clone()));
+        }
+        if number > self.head.load().block.block.number() {
+            return Ok(None);
+        }
+        if let Some(block) = self.recent.lock().get(number) {
+            return Ok(Some(block.block.header.clone()));
+        }
+        self.journal.header(number).await
+    }
+
+    /// The first block's header.
+    pub(crate) fn genesis(&self) -> &SealedHeader {
+        &self.genesis.block.header
+    }
+}

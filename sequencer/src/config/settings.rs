@@ -1,0 +1,220 @@
+//! The raw settings, each with one name in three places: flag, environment variable, key of the file.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::Span;
+
+/// How logs are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// What was said about each setting; `None` where nothing was.
+#[derive(Debug, Clone, Default, PartialEq, clap::Args, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// Where the chain lives. Without it a temporary directory is used, which goes with the process.
+    #[arg(long, env = "MILLRACE_DATA_DIR", value_name = "PATH")]
+    pub data_dir: Option<PathBuf>,
+    /// Where JSON-RPC is served, over HTTP and WebSocket [default: 127.0.0.1:9545].
+    #[arg(long, env = "MILLRACE_RPC_ADDR", value_name = "ADDR")]
+    pub rpc_addr: Option<SocketAddr>,
+    /// Where metrics and health are served [default: 127.0.0.1:9900].
+    #[arg(long, env = "MILLRACE_OPS_ADDR", value_name = "ADDR")]
+    pub ops_addr: Option<SocketAddr>,
+    /// The chain id of a new development chain [default: 901].
+    #[arg(long, env = "MILLRACE_CHAIN_ID", value_name = "ID")]
+    pub chain_id: Option<u64>,
+    /// How far apart blocks are, in whole seconds [default: 1s].
+    #[arg(long, env = "MILLRACE_BLOCK_TIME", value_name = "SPAN")]
+    pub block_time: Option<Span>,
+    /// The gas limit of a block [default: 200000000].
+    #[arg(long, env = "MILLRACE_GAS_LIMIT", value_name = "GAS")]
+    pub gas_limit: Option<u64>,
+    /// How many threads recover senders and hash the state [default: one a core].
+    #[arg(long, env = "MILLRACE_THREADS", value_name = "N")]
+    pub threads: Option<usize>,
+    /// How logs are written [default: text].
+    #[arg(long, env = "MILLRACE_LOG_FORMAT", value_name = "FORMAT")]
+    pub log_format: Option<LogFormat>,
+    /// What is logged, as `info` or `millrace_sequencer=debug,warn` [default: info].
+    #[arg(long, env = "MILLRACE_LOG", value_name = "FILTER")]
+    pub log: Option<String>,
+
+    /// The journal's database, as `postgres://user@host/name`; SQLite in the data directory without it.
+    #[arg(long, env = "MILLRACE_JOURNAL_URL", value_name = "URL", hide_env_values = true)]
+    pub journal_url: Option<String>,
+    /// Memory for accounts and slots read from disk, in MiB [default: 256].
+    #[arg(long, env = "MILLRACE_STATE_CACHE_MIB", value_name = "MIB")]
+    pub state_cache_mib: Option<u64>,
+    /// Memory for the nodes of the state's trie, in MiB [default: 512].
+    #[arg(long, env = "MILLRACE_TRIE_CACHE_MIB", value_name = "MIB")]
+    pub trie_cache_mib: Option<u64>,
+    /// How many blocks back a state can be asked for [default: 10000].
+    #[arg(long, env = "MILLRACE_HISTORY_BLOCKS", value_name = "N")]
+    pub history_blocks: Option<u64>,
+
+    /// How many transactions the pool holds [default: 200000].
+    #[arg(long, env = "MILLRACE_POOL_TRANSACTIONS_MAX", value_name = "N")]
+    pub pool_transactions_max: Option<usize>,
+    /// How much they may weigh, in MiB [default: 256].
+    #[arg(long, env = "MILLRACE_POOL_MIB_MAX", value_name = "MIB")]
+    pub pool_mib_max: Option<usize>,
+    /// How many of them may be one sender's [default: 1024].
+    #[arg(long, env = "MILLRACE_POOL_SENDER_MAX", value_name = "N")]
+    pub pool_sender_max: Option<usize>,
+    /// How long a transaction may wait for its nonce to come [default: 3h].
+    #[arg(long, env = "MILLRACE_POOL_QUEUED_LIFETIME", value_name = "SPAN")]
+    pub pool_queued_lifetime: Option<Span>,
+    /// The least tip, in wei a unit of gas [default: 0].
+    #[arg(long, env = "MILLRACE_POOL_TIP_MIN", value_name = "WEI")]
+    pub pool_tip_min: Option<u64>,
+
+    /// The largest request body, in KiB [default: 5120].
+    #[arg(long, env = "MILLRACE_RPC_BODY_KIB_MAX", value_name = "KIB")]
+    pub rpc_body_kib_max: Option<u32>,
+    /// The largest response, in KiB [default: 16384].
+    #[arg(long, env = "MILLRACE_RPC_RESPONSE_KIB_MAX", value_name = "KIB")]
+    pub rpc_response_kib_max: Option<u32>,
+    /// The most requests in one JSON batch [default: 1000].
+    #[arg(long, env = "MILLRACE_RPC_BATCH_MAX", value_name = "N")]
+    pub rpc_batch_max: Option<u32>,
+    /// The most connections at once [default: 500].
+    #[arg(long, env = "MILLRACE_RPC_CONNECTIONS_MAX", value_name = "N")]
+    pub rpc_connections_max: Option<u32>,
+    /// The most subscriptions of one connection [default: 64].
+    #[arg(long, env = "MILLRACE_RPC_SUBSCRIPTIONS_MAX", value_name = "N")]
+    pub rpc_subscriptions_max: Option<u32>,
+    /// The most blocks that one eth_getLogs covers [default: 10000].
+    #[arg(long, env = "MILLRACE_RPC_LOG_BLOCKS_MAX", value_name = "N")]
+    pub rpc_log_blocks_max: Option<u64>,
+    /// The most logs that one eth_getLogs answers with [default: 20000].
+    #[arg(long, env = "MILLRACE_RPC_LOGS_MAX", value_name = "N")]
+    pub rpc_logs_max: Option<usize>,
+    /// The most gas that a call or an estimate may use [default: 50000000].
+    #[arg(long, env = "MILLRACE_RPC_CALL_GAS_MAX", value_name = "GAS")]
+    pub rpc_call_gas_max: Option<u64>,
+    /// How long one request may take [default: 30s].
+    #[arg(long, env = "MILLRACE_RPC_TIMEOUT", value_name = "SPAN")]
+    pub rpc_timeout: Option<Span>,
+    /// Whether any web page may call us [default: true].
+    #[arg(long, env = "MILLRACE_RPC_CORS", value_name = "BOOL")]
+    pub rpc_cors: Option<bool>,
+}
+
+impl Settings {
+    /// What holds where nothing was said.
+    pub fn defaults() -> Self {
+        let span = |ms| Some(Span(std::time::Duration::from_millis(ms)));
+        let local = |port| Some(SocketAddr::from(([127, 0, 0, 1], port)));
+        Self {
+            data_dir: None,
+            rpc_addr: local(9545),
+            ops_addr: local(9900),
+            chain_id: Some(901),
+            block_time: span(1_000),
+            gas_limit: Some(200_000_000),
+            threads: Some(std::thread::available_parallelism().map_or(1, usize::from)),
+            log_format: Some(LogFormat::Text),
+            log: Some("info".into()),
+            journal_url: None,
+            state_cache_mib: Some(256),
+            trie_cache_mib: Some(512),
+            history_blocks: Some(10_000),
+            pool_transactions_max: Some(200_000),
+            pool_mib_max: Some(256),
+            pool_sender_max: Some(1_024),
+            pool_queued_lifetime: span(3 * 3_600_000),
+            pool_tip_min: Some(0),
+            rpc_body_kib_max: Some(5 * 1024),
+            rpc_response_kib_max: Some(16 * 1024),
+            rpc_batch_max: Some(1_000),
+            rpc_connections_max: Some(500),
+            rpc_subscriptions_max: Some(64),
+            rpc_log_blocks_max: Some(10_000),
+            rpc_logs_max: Some(20_000),
+            rpc_call_gas_max: Some(50_000_000),
+            rpc_timeout: span(30_000),
+            rpc_cors: Some(true),
+        }
+    }
+
+    /// These settings, and where they are silent, the others.
+    pub fn or(self, others: Self) -> Self {
+        macro_rules! each {
+            ($($key:ident)*) => { Self { $($key: self.$key.or(others.$key)),* } };
+        }
+        each! {
+            data_dir rpc_addr ops_addr chain_id block_time gas_limit threads log_format log
+            journal_url state_cache_mib trie_cache_mib history_blocks
+            pool_transactions_max pool_mib_max pool_sender_max pool_queued_lifetime pool_tip_min
+            rpc_body_kib_max rpc_response_kib_max rpc_batch_max rpc_connections_max rpc_subscriptions_max
+            rpc_log_blocks_max rpc_logs_max rpc_call_gas_max rpc_timeout rpc_cors
+        }
+    }
+
+    /// The same, fit to be shown: a password in a URL is not.
+    pub fn redacted(mut self) -> Self {
+        self.journal_url = self.journal_url.as_deref().map(redact_url);
+        self
+    }
+}
+
+/// Replaces everything between a URL's scheme and its host, and its query, which may hold a password, too.
+fn redact_url(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return "<redacted>".into() };
+    let rest = rest.split('?').next().unwrap_or_default();
+    match rest.rsplit_once('@') {
+        Some((_, host)) => format!("{scheme}://<redacted>@{host}"),
+        None => format!("{scheme}://{rest}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearer_source_wins() {
+        let file: Settings = toml::from_str("gas_limit = 5\nblock_time = \"2s\"").unwrap();
+        let flags = Settings { gas_limit: Some(7), ..Default::default() };
+        let merged = flags.or(file).or(Settings::defaults());
+        assert_eq!(merged.gas_limit, Some(7));
+        assert_eq!(merged.block_time, Some("2s".parse().unwrap()));
+        assert_eq!(merged.chain_id, Some(901));
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_by_name() {
+        let error = toml::from_str::<Settings>("gas_limt = 5").unwrap_err().to_string();
+        assert!(error.contains("gas_limt"), "{error}");
+    }
+
+    #[test]
+    fn defaults_say_something_about_all_but_two() {
+        let text = toml::to_string(&Settings::defaults()).unwrap();
+        let silent = Settings {
+            data_dir: Some("x".into()),
+            journal_url: Some("y".into()),
+            ..Settings::defaults()
+        };
+        assert_eq!(toml::to_string(&silent).unwrap().lines().count(), text.lines().count() + 2);
+    }
+
+    #[test]
+    fn passwords_do_not_show() {
+        for url in
+            ["postgres://me:secret@host:5432/db", "postgres://host/db?password=secret", "secret"]
+        {
+            let shown = Settings { journal_url: Some(url.into()), ..Default::default() }.redacted();
+            assert!(!shown.journal_url.unwrap().contains("secret"), "{url}");
+        }
+    }
+}

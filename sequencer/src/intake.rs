@@ -1,0 +1,266 @@
+//! From raw bytes to the pool, and from the pool to the builder.
+//!
+//! Everything expensive (decoding, recovering the sender, sizing) happens here on rayon's threads, without the pool's
+//! lock; the builder's thread only ever takes that lock for a group.
+
+use std::sync::Arc;
+
+use alloy_primitives::{Address, Bytes, TxHash, U256};
+use crossbeam_channel::{Receiver, Sender, TrySendError};
+use millrace_executor::{Candidate, Group, StateView};
+use millrace_protocol::{DataSize, L1Fees};
+use millrace_types::{Account, Transaction};
+use parking_lot::Mutex;
+use tokio::sync::{broadcast, oneshot};
+
+use crate::{
+    chain::Chain,
+    clock,
+    mempool::{
+        Accounts, AccountsUnavailable, Admitted, Event, Mempool, Outcome, Rules, SenderCode,
+        SenderState, SubmitError,
+    },
+    metrics::Metrics,
+};
+
+/// How many groups of new transactions a slow subscriber may be behind.
+const ADMITTED_GROUPS_MAX: usize = 4_096;
+
+/// The door of the sequencer.
+#[derive(Debug)]
+pub(crate) struct Intake {
+    chain: Arc<Chain>,
+    rules: Rules,
+    pool: Mutex<Mempool>,
+    /// What L1 costs at the newest block: a sender must be able to pay it.
+    prices: Mutex<L1Fees>,
+    /// Why nothing is taken at the moment.
+    closed: Mutex<Option<String>>,
+    wake: Sender<()>,
+    admitted: broadcast::Sender<Arc<[Arc<Transaction>]>>,
+    metrics: Arc<Metrics>,
+}
+
+/// Why a transaction was not taken.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum IntakeError {
+    /// It is no transaction.
+    #[error("{0}")]
+    Decode(#[from] millrace_types::TransactionError),
+    /// The pool refused it.
+    #[error(transparent)]
+    Refused(#[from] SubmitError),
+    /// The door is closed.
+    #[error("{0}")]
+    Closed(String),
+    /// The thread that looked at it died.
+    #[error("the transaction could not be looked at")]
+    Lost,
+}
+
+impl Intake {
+    /// An open door. The receiver hears whenever there is something new for the builder.
+    pub(crate) fn new(
+        chain: Arc<Chain>,
+        rules: Rules,
+        pool: Mempool,
+        metrics: Arc<Metrics>,
+    ) -> (Arc<Self>, Receiver<()>) {
+        // One message is enough to say "look again"; more would say the same.
+        let (wake, woken) = crossbeam_channel::bounded(1);
+        let intake = Self {
+            chain,
+            rules,
+            pool: Mutex::new(pool),
+            prices: Mutex::default(),
+            closed: Mutex::default(),
+            wake,
+            admitted: broadcast::Sender::new(ADMITTED_GROUPS_MAX),
+            metrics,
+        };
+        (Arc::new(intake), woken)
+    }
+
+    /// Takes nothing more, and tells everybody why.
+    pub(crate) fn close(&self, reason: impl Into<String>) {
+        *self.closed.lock() = Some(reason.into());
+    }
+
+    /// Takes transactions again.
+    pub(crate) fn reopen(&self) {
+        *self.closed.lock() = None;
+    }
+
+    /// Why nothing is taken at the moment, if nothing is.
+    pub(crate) fn closed(&self) -> Option<String> {
+        self.closed.lock().clone()
+    }
+
+    /// Transactions as they are admitted.
+    pub(crate) fn admitted(&self) -> broadcast::Receiver<Arc<[Arc<Transaction>]>> {
+        self.admitted.subscribe()
+    }
+
+    /// Looks at the pool under its lock.
+    pub(crate) fn with_pool<T>(&self, look: impl FnOnce(&Mempool) -> T) -> T {
+        look(&self.pool.lock())
+    }
+
+    /// Offers an encoded transaction. An error means that it was not kept.
+    pub(crate) async fn submit(self: &Arc<Self>, encoded: Bytes) -> Result<TxHash, IntakeError> {
+        let (answer, answered) = oneshot::channel();
+        let intake = self.clone();
+        rayon::spawn(move || {
+            // A caller that went away needs no answer.
+            answer.send(intake.take_in(encoded)).ok();
+        });
+        let result = answered.await.unwrap_or(Err(IntakeError::Lost));
+        self.metrics.submitted(result.is_ok());
+        result
+    }
+
+    fn take_in(&self, encoded: Bytes) -> Result<TxHash, IntakeError> {
+        if let Some(reason) = self.closed() {
+            return Err(IntakeError::Closed(reason));
+        }
+        // Refused before the costly recovery: whoever sends megabytes pays for them himself.
+        if encoded.len() > self.rules.tx_bytes_max {
+            let (size, limit) = (encoded.len(), self.rules.tx_bytes_max);
+            return Err(SubmitError::Oversized { size, limit }.into());
+        }
+        let transaction = Arc::new(Transaction::decode(encoded)?);
+        let admitted = self.admit(transaction.clone())?;
+        let hash = transaction.hash();
+        let events = {
+            let mut pool = self.pool.lock();
+            pool.insert(admitted, &NewestState(&self.chain), clock::unix_time_ms())?;
+            pool.take_events()
+        };
+        self.note(&events);
+        if self.admitted.receiver_count() > 0 {
+            self.admitted.send(Arc::new([transaction])).ok();
+        }
+        match self.wake.try_send(()) {
+            // Full: the builder has not yet heard of an earlier one, and will see this one too.
+            Ok(()) | Err(TrySendError::Full(())) => Ok(hash),
+            Err(TrySendError::Disconnected(())) => Ok(hash),
+        }
+    }
+
+    /// Checks what needs no state; what L1 and the operator charge is part of what the sender must be able to pay.
+    fn admit(&self, transaction: Arc<Transaction>) -> Result<Admitted, SubmitError> {
+        use alloy_consensus::Transaction as _;
+
+        let prices = *self.prices.lock();
+        let rollup_fee = if self.chain.spec.as_optimism().is_some() {
+            let data_fee = prices.data_fee(DataSize::estimate(transaction.encoded()));
+            data_fee.saturating_add(prices.operator_fee(transaction.gas_limit()))
+        } else {
+            U256::ZERO
+        };
+        self.rules.admit(transaction, rollup_fee)
+    }
+
+    /// Prices everything by the block that is being built.
+    pub(crate) fn open_block(&self, base_fee: u64, prices: Option<L1Fees>) {
+        *self.prices.lock() = prices.unwrap_or_default();
+        let events = {
+            let mut pool = self.pool.lock();
+            pool.set_base_fee(base_fee);
+            pool.expire(clock::unix_time_ms());
+            pool.take_events()
+        };
+        self.note(&events);
+    }
+
+    /// The best transactions for the open block, sized and ready to be executed.
+    pub(crate) fn take_best(&self, count_max: usize, gas_max: u64) -> Vec<Candidate> {
+        let taken = self.pool.lock().take_best(count_max, gas_max);
+        taken.into_iter().map(Candidate::new).collect()
+    }
+
+    /// Tells the pool what became of a group. The open block that readers see must hold the group already.
+    pub(crate) fn settle(&self, candidates: &[Candidate], group: &Group) {
+        use millrace_executor::Outcome as Executed;
+
+        let outcomes = candidates.iter().zip(&group.outcomes).map(|(candidate, outcome)| {
+            let outcome = match outcome {
+                Executed::Included(_) => Outcome::Included,
+                Executed::DoesNotFit(_) => Outcome::Deferred,
+                // Its predecessor did not fit, or was thrown out: the pool knows which.
+                Executed::Rejected(millrace_executor::Rejection::NonceTooHigh { .. }) => {
+                    Outcome::Deferred
+                }
+                Executed::Rejected(reason) => Outcome::Rejected(reason.to_string().into()),
+            };
+            (candidate.transaction.hash(), outcome)
+        });
+        let view = newest_view(&self.chain);
+        let events = {
+            let mut pool = self.pool.lock();
+            // Most accounts of a group never send: contracts, recipients, vaults.
+            let senders: Vec<_> = group
+                .diff
+                .accounts
+                .iter()
+                .filter(|(address, _)| pool.next_nonce(address).is_some())
+                .map(|(address, diff)| (*address, sender_state(diff.account.as_ref(), &*view)))
+                // What cannot be read is not news: the pool keeps what it knew, and the builder will hear of the disk.
+                .filter_map(|(address, state)| Some((address, state.ok()?)))
+                .collect();
+            pool.committed(outcomes, senders);
+            pool.take_events()
+        };
+        self.note(&events);
+    }
+
+    fn note(&self, events: &[Event]) {
+        for event in events {
+            if let Event::Dropped { hash, sender, nonce, reason } = event {
+                self.metrics.dropped(reason);
+                tracing::debug!(tx = %hash, %sender, nonce, %reason, "transaction dropped");
+            }
+        }
+    }
+}
+
+/// The newest executed state: the open block's, or the head's.
+pub(crate) fn newest_view(chain: &Chain) -> Arc<dyn StateView> {
+    match chain.open() {
+        Some(open) => Arc::new(open.view.clone()),
+        None => Arc::new(chain.head().view.clone()),
+    }
+}
+
+/// The newest executed state, as the pool looks at it.
+struct NewestState<'a>(&'a Chain);
+
+impl Accounts for NewestState<'_> {
+    fn account(&self, address: &Address) -> Result<SenderState, AccountsUnavailable> {
+        let view = newest_view(self.0);
+        let account = view.account(address).map_err(unavailable)?;
+        sender_state(account.as_ref(), &*view)
+    }
+}
+
+/// An account as a sender; `view` knows its code.
+fn sender_state(
+    account: Option<&Account>,
+    view: &dyn StateView,
+) -> Result<SenderState, AccountsUnavailable> {
+    /// What the code of a delegated account begins with (EIP-7702).
+    const DELEGATION: [u8; 3] = [0xef, 0x01, 0x00];
+    let Some(account) = account else { return Ok(SenderState::default()) };
+    let code = match &account.bytecode_hash {
+        None => SenderCode::Empty,
+        Some(hash) if view.code(hash).map_err(unavailable)?.starts_with(&DELEGATION) => {
+            SenderCode::Delegated
+        }
+        Some(_) => SenderCode::Contract,
+    };
+    Ok(SenderState { nonce: account.nonce, balance: account.balance, code })
+}
+
+fn unavailable(error: millrace_executor::StateError) -> AccountsUnavailable {
+    AccountsUnavailable(error.to_string())
+}

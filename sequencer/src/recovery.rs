@@ -1,0 +1,182 @@
+//! From what lies on the disk to where the chain stood: the state's checkpoint plus the journal's newer blocks.
+//!
+//! Nothing stored is believed where it can be recomputed: each block after the checkpoint is executed again and has to
+//! come out with the hash that the journal has.
+
+use std::sync::Arc;
+
+use alloy_primitives::{B256, BlockNumber};
+use millrace_executor::{BlockAttributes, ExecuteError, Executor, StateRoots, assemble};
+use millrace_protocol::predeploys::L2_TO_L1_MESSAGE_PASSER;
+use millrace_state::State;
+use millrace_types::SealedHeader;
+
+use crate::{
+    index::{CatchUpError, Index},
+    journal::{Journal, ReadError, StoredBlock},
+    view::{BlockHashes, ChainView},
+};
+
+/// Why the chain could not be brought back. Nothing was changed that a later attempt would miss.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RecoveryError {
+    /// The journal could not be read.
+    #[error(transparent)]
+    Journal(#[from] ReadError),
+    /// The state holds blocks that the journal does not: it belongs to another journal, or the journal was cut.
+    #[error(
+        "the state stands at block {state}, the journal ends at block {journal}: remove the state directory to \
+         compute it again from the journal"
+    )]
+    StateAhead {
+        /// The state's block.
+        state: BlockNumber,
+        /// The journal's newest.
+        journal: BlockNumber,
+    },
+    /// Executing a journaled block failed.
+    #[error("execute block {number} again: {source}")]
+    Execute {
+        /// The block.
+        number: BlockNumber,
+        /// Why.
+        source: ExecuteError,
+    },
+    /// Executing a journaled block gave another block: the state is damaged, or the rules of this program differ.
+    #[error(
+        "block {number} came out as {computed} and not as {journaled}; if the state directory is damaged, remove it \
+         and it is computed again from the journal"
+    )]
+    Diverged {
+        /// The block.
+        number: BlockNumber,
+        /// The hash that it has now.
+        computed: B256,
+        /// The hash that it was acknowledged with.
+        journaled: B256,
+    },
+    /// The state did not take a block.
+    #[error("apply block to the state: {0}")]
+    Apply(#[from] millrace_state::ApplyError),
+    /// The state has no root.
+    #[error("compute the state root: {0}")]
+    Root(#[from] millrace_state::RootError),
+    /// The state has no storage root.
+    #[error("compute a storage root: {0}")]
+    StorageRoot(#[from] millrace_state::ProofError),
+    /// The index failed.
+    #[error("index blocks: {0}")]
+    Index(#[from] CatchUpError),
+}
+
+/// What recovery works on.
+pub(crate) struct Recovery<'a> {
+    pub(crate) executor: &'a Executor,
+    pub(crate) state: &'a State,
+    pub(crate) journal: &'a Journal,
+    pub(crate) index: &'a Index,
+    pub(crate) genesis: &'a SealedHeader,
+    /// How many hashes of blocks before the newest are wanted in memory.
+    pub(crate) hashes_max: u64,
+}
+
+impl Recovery<'_> {
+    /// Brings the state and the index to the journal's tip. Returns the tip and the newest hashes.
+    pub(crate) async fn run(
+        self,
+    ) -> Result<(Option<StoredBlock>, Arc<BlockHashes>), RecoveryError> {
+        let tip = self.journal.tip().map_or(self.genesis.number, |tip| tip.number);
+        let checkpoint = self.state.checkpoint_block();
+        if checkpoint > tip {
+            return Err(RecoveryError::StateAhead { state: checkpoint, journal: tip });
+        }
+        let hashes = self.load_hashes(checkpoint).await?;
+        self.replay(checkpoint, tip, &hashes).await?;
+        let indexed = self.index.catch_up(self.journal).await?;
+        if indexed > 0 {
+            tracing::info!(indexed, "indexed journaled blocks");
+        }
+        let newest =
+            if tip == self.genesis.number { None } else { self.journal.block(tip).await? };
+        Ok((newest, hashes))
+    }
+
+    /// The hashes of the blocks up to `number`.
+    async fn load_hashes(&self, number: BlockNumber) -> Result<Arc<BlockHashes>, RecoveryError> {
+        let hashes = BlockHashes::new(usize::try_from(self.hashes_max).unwrap_or(usize::MAX));
+        let first = number.saturating_sub(self.hashes_max - 1).max(self.genesis.number);
+        for number in first..=number {
+            let hash = if number == self.genesis.number {
+                self.genesis.hash()
+            } else {
+                let header = self.journal.header(number).await?;
+                header.ok_or(ReadError::Missing(number))?.hash()
+            };
+            hashes.push(number, hash);
+        }
+        Ok(Arc::new(hashes))
+    }
+
+    /// Executes the blocks that the state does not hold.
+    async fn replay(
+        &self,
+        checkpoint: BlockNumber,
+        tip: BlockNumber,
+        hashes: &Arc<BlockHashes>,
+    ) -> Result<(), RecoveryError> {
+        if checkpoint == tip {
+            return Ok(());
+        }
+        tracing::info!(checkpoint, tip, "executing journaled blocks again");
+        let mut parent = if checkpoint == self.genesis.number {
+            self.genesis.clone()
+        } else {
+            let header = self.journal.header(checkpoint).await?;
+            header.ok_or(ReadError::Missing(checkpoint))?
+        };
+        let mut blocks = self.journal.range(checkpoint + 1..=tip);
+        while let Some(stored) = blocks.next().await? {
+            // Executing takes as long as it takes: the other tasks of the runtime go on meanwhile.
+            parent = tokio::task::block_in_place(|| self.replay_block(parent, &stored, hashes))?;
+        }
+        Ok(())
+    }
+
+    fn replay_block(
+        &self,
+        parent: SealedHeader,
+        stored: &StoredBlock,
+        hashes: &Arc<BlockHashes>,
+    ) -> Result<SealedHeader, RecoveryError> {
+        let header = &stored.block.header;
+        let number = header.number;
+        let view = Arc::new(ChainView::new(self.state.head(), hashes.clone()));
+        let executed = self
+            .executor
+            .replay(BlockAttributes::of(header, parent), &stored.block.transactions, view)
+            .map_err(|source| RecoveryError::Execute { number, source })?;
+        loop {
+            match self.state.apply(number, executed.diff.clone()) {
+                Ok(_) => break,
+                Err(millrace_state::ApplyError::Full { .. }) => {
+                    self.state.wait_for_room(std::time::Duration::from_secs(1));
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        let roots = StateRoots {
+            state_root: self.state.root(number)?.state_root,
+            message_passer_storage_root: self
+                .state
+                .storage_root(number, L2_TO_L1_MESSAGE_PASSER)?,
+        };
+        let computed = assemble(executed, roots).block.header.hash();
+        if computed != header.hash() {
+            return Err(RecoveryError::Diverged { number, computed, journaled: header.hash() });
+        }
+        // It came from the journal, so the state may keep it.
+        self.state.allow_checkpoint(number);
+        hashes.push(number, computed);
+        Ok(header.clone())
+    }
+}

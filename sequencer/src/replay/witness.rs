@@ -1,0 +1,173 @@
+//! Witness files: a block with everything that executing it reads, as JSON.
+
+use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
+
+use alloy_primitives::{Address, B64, B256, Bytes, Log, U64, U256};
+use anyhow::{Context, ensure};
+use millrace_executor::BlockAttributes;
+use millrace_protocol::{ChainSpec, Eip1559Params, OpFork, OptimismSpec};
+use millrace_types::{Header, SealedHeader, Transaction};
+use serde::Deserialize;
+
+use super::partial_trie::Preimages;
+
+/// A block to execute, and what is expected to come of it.
+#[derive(Debug)]
+pub(super) struct Witness {
+    pub(super) chain: Arc<ChainSpec>,
+    pub(super) attributes: BlockAttributes,
+    pub(super) transactions: Vec<Arc<Transaction>>,
+    pub(super) preimages: Arc<Preimages>,
+    pub(super) expected_hash: B256,
+    pub(super) expected: Expected,
+}
+
+/// What a file may say besides, to find out where a block went astray.
+#[derive(Debug, Default)]
+pub(super) struct Expected {
+    pub(super) header: Option<Header>,
+    pub(super) receipts: Option<Vec<ExpectedReceipt>>,
+    pub(super) accounts: Option<BTreeMap<Address, Option<ExpectedAccount>>>,
+}
+
+/// A receipt as a node reports it; fields that are not known here are ignored.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ExpectedReceipt {
+    pub(super) status: U64,
+    pub(super) cumulative_gas_used: U64,
+    pub(super) logs: Vec<Log>,
+    pub(super) deposit_nonce: Option<U64>,
+}
+
+/// An account afterwards. `null` in its place means that it does not exist.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ExpectedAccount {
+    pub(super) nonce: U64,
+    pub(super) balance: U256,
+    pub(super) code_hash: Option<B256>,
+    #[serde(default)]
+    pub(super) storage: BTreeMap<U256, U256>,
+}
+
+#[derive(Debug, Deserialize)]
+struct File {
+    chain: Chain,
+    parent_header: Header,
+    payload: Payload,
+    expected_block_hash: B256,
+    preimages: Vec<Bytes>,
+    expected_header: Option<Header>,
+    expected_receipts: Option<Vec<ExpectedReceipt>>,
+    expected_accounts: Option<BTreeMap<Address, Option<ExpectedAccount>>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Chain {
+    l2_chain_id: u64,
+    canyon_time: Option<u64>,
+    delta_time: Option<u64>,
+    ecotone_time: Option<u64>,
+    fjord_time: Option<u64>,
+    granite_time: Option<u64>,
+    holocene_time: Option<u64>,
+    isthmus_time: Option<u64>,
+    eip1559_elasticity: u32,
+    eip1559_denominator: u32,
+    eip1559_denominator_canyon: u32,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Payload {
+    timestamp: U64,
+    prev_randao: B256,
+    suggested_fee_recipient: Address,
+    parent_beacon_block_root: B256,
+    transactions: Vec<Bytes>,
+    gas_limit: U64,
+    eip1559_params: Option<B64>,
+}
+
+impl Witness {
+    /// Reads a file, and checks everything about it that needs no execution.
+    pub(super) fn read(path: &Path) -> anyhow::Result<Self> {
+        let json = fs::read(path).context("read the file")?;
+        let file: File = serde_json::from_slice(&json).context("not a witness")?;
+        Self::try_from(file)
+    }
+}
+
+impl TryFrom<File> for Witness {
+    type Error = anyhow::Error;
+
+    fn try_from(file: File) -> anyhow::Result<Self> {
+        let chain = chain_spec(&file.chain)?;
+        let attributes =
+            attributes(&chain, SealedHeader::seal_slow(file.parent_header), &file.payload)?;
+        let decode = |(index, encoded)| {
+            let transaction = Transaction::decode(encoded);
+            transaction.map(Arc::new).with_context(|| format!("decode transaction {index}"))
+        };
+        let transactions = file.payload.transactions.into_iter().enumerate().map(decode);
+        let preimages =
+            file.preimages.into_iter().map(|bytes| (alloy_primitives::keccak256(&bytes), bytes));
+        Ok(Self {
+            transactions: transactions.collect::<anyhow::Result<_>>()?,
+            preimages: Arc::new(preimages.collect()),
+            chain: Arc::new(chain),
+            attributes,
+            expected_hash: file.expected_block_hash,
+            expected: Expected {
+                header: file.expected_header,
+                receipts: file.expected_receipts,
+                accounts: file.expected_accounts,
+            },
+        })
+    }
+}
+
+fn chain_spec(chain: &Chain) -> anyhow::Result<ChainSpec> {
+    let params = |denominator| Eip1559Params::new(denominator, chain.eip1559_elasticity);
+    let spec = OptimismSpec {
+        eip1559: params(chain.eip1559_denominator)?,
+        eip1559_canyon: params(chain.eip1559_denominator_canyon)?,
+        canyon_time: chain.canyon_time,
+        delta_time: chain.delta_time,
+        ecotone_time: chain.ecotone_time,
+        fjord_time: chain.fjord_time,
+        granite_time: chain.granite_time,
+        holocene_time: chain.holocene_time,
+        isthmus_time: chain.isthmus_time,
+    };
+    Ok(ChainSpec::optimism(chain.l2_chain_id, spec)?)
+}
+
+fn attributes(
+    chain: &ChainSpec,
+    parent: SealedHeader,
+    payload: &Payload,
+) -> anyhow::Result<BlockAttributes> {
+    let timestamp = payload.timestamp.to();
+    ensure!(timestamp > parent.timestamp, "the block is not later than its parent");
+    let extra_data = if chain.rules(timestamp).is_active(OpFork::Holocene) {
+        let params = payload.eip1559_params.context("the payload lacks eip1559Params")?;
+        Eip1559Params::from_payload(params, chain.eip1559_constants(timestamp))?
+            .to_extra_data()
+            .to_vec()
+    } else {
+        Vec::new()
+    };
+    Ok(BlockAttributes {
+        base_fee: chain.next_base_fee(&parent, timestamp)?,
+        parent,
+        timestamp,
+        beneficiary: payload.suggested_fee_recipient,
+        gas_limit: payload.gas_limit.to(),
+        prev_randao: payload.prev_randao,
+        parent_beacon_block_root: payload.parent_beacon_block_root,
+        extra_data: extra_data.into(),
+        excess_blob_gas: 0,
+    })
+}
