@@ -162,7 +162,7 @@ fn write(world: &World, base: &Base, layers: &[Arc<Layer>]) -> Result<Written, S
         put_slot(&mut batch, *address, *slot, *value);
     }
     for (hash, code) in codes {
-        batch.put(Table::Codes, &hash[..], code);
+        batch.put_long(Table::Codes, &hash[..], code);
         written.codes.push(hash);
     }
     for ((trie, path), record) in &written.nodes {
@@ -207,18 +207,23 @@ fn put_history(batch: &mut Batch<'_>, layer: &Layer, parent_root: &B256, undo: &
             batch.put(Table::History, &key, &encode_value(value));
         }
     }
-    batch.put(Table::Undo, &block.to_be_bytes(), &encode_undo(parent_root, undo));
+    batch.put_long(Table::Undo, &block.to_be_bytes(), &encode_undo(parent_root, undo));
 }
 
 /// Removes the history of a block, of which `undo` names the keys.
-pub(crate) fn delete_history(batch: &mut Batch<'_>, block: BlockNumber, undo: &StateDiff) {
+pub(crate) fn delete_history(
+    batch: &mut Batch<'_>,
+    base: &Base,
+    block: BlockNumber,
+    undo: &StateDiff,
+) -> Result<(), StoreError> {
     for (address, diff) in &undo.accounts {
         batch.delete(Table::History, &FlatKey::Account(*address).history(block));
         for slot in diff.storage.keys() {
             batch.delete(Table::History, &FlatKey::Slot(*address, *slot).history(block));
         }
     }
-    batch.delete(Table::Undo, &block.to_be_bytes());
+    batch.delete_long(&base.snapshot, Table::Undo, &block.to_be_bytes())
 }
 
 /// Moves the oldest readable block forward, to `history_blocks` before the checkpoint. A window that became shorter
@@ -238,7 +243,7 @@ fn prune_history(
     let oldest = if forget_all { stored } else { stored.min(bounded) };
     for block in base.record.oldest + 1..=oldest {
         let (_, undo) = base.undo(block)?;
-        delete_history(batch, block, &undo);
+        delete_history(batch, base, block, &undo)?;
     }
     record.oldest = if forget_all { record.number } else { oldest.max(base.record.oldest) };
     Ok(())
@@ -323,7 +328,7 @@ impl Base {
 
     /// What undoes a block at or before this base, and the root that this leads to.
     pub(crate) fn undo(&self, block: BlockNumber) -> Result<(B256, StateDiff), StoreError> {
-        let bytes = self.snapshot.get(Table::Undo, &block.to_be_bytes())?;
+        let bytes = self.snapshot.get_long(Table::Undo, &block.to_be_bytes())?;
         decode_undo(&bytes.ok_or(StoreError::corrupt("a block of the history is missing"))?)
     }
 }

@@ -317,7 +317,7 @@ fn write_genesis(store: &Store, genesis: &StateDiff) -> Result<(StateTrie, B256)
         batch = commit_if_full(store, batch)?;
     }
     for (hash, code) in &genesis.codes {
-        batch.put(Table::Codes, &hash[..], code);
+        batch.put_long(Table::Codes, &hash[..], code);
         batch = commit_if_full(store, batch)?;
     }
     for (id, path, record) in trie.take_changes().records {

@@ -20,13 +20,13 @@ pub(crate) enum Table {
     Accounts,
     /// Address and slot to value.
     Storage,
-    /// Hash to code.
+    /// Hash to code, in pieces.
     Codes,
     /// Trie and path to the trie's record.
     Nodes,
     /// Key and block to what the key held before that block.
     History,
-    /// Block to what undoes it.
+    /// Block to what undoes it, in pieces.
     Undo,
 }
 
@@ -42,6 +42,8 @@ const TABLES: [(Table, &str); 7] = [
 
 /// What a table may hold in memory before it is sorted to disk.
 const MEMTABLE_BYTES: u64 = 32 << 20;
+/// See [`Batch::put_long`].
+const PIECE_BYTES: usize = 2048;
 /// The store's log, kept until the tables behind it are on disk.
 const LOG_BYTES_MAX: u64 = 512 << 20;
 
@@ -164,8 +166,10 @@ impl fmt::Debug for Store {
 fn options(table: Table) -> KeyspaceCreateOptions {
     let options = KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES);
     match table {
-        // Only ever read in ranges, or by keys that are there: filters would cost memory for nothing.
-        Table::History | Table::Undo => options.filter_policy(FilterPolicy::disabled()),
+        // Only ever read in ranges: filters would cost memory for nothing.
+        Table::Codes | Table::History | Table::Undo => {
+            options.filter_policy(FilterPolicy::disabled())
+        }
         _ => options.filter_policy(FilterPolicy::all(FilterPolicyEntry::Bloom(
             BloomConstructionPolicy::BitsPerKey(10.0),
         ))),
@@ -199,6 +203,31 @@ pub(crate) struct Batch<'a> {
 impl Batch<'_> {
     pub(crate) fn put(&mut self, table: Table, key: &[u8], value: &[u8]) {
         self.inner.insert(self.store.table(table), key, value);
+    }
+
+    /// A value of any length, for [`Snapshot::get_long`].
+    ///
+    /// It is stored in pieces shorter than a page of memory. The store's log is written page by page, and a power
+    /// failure may leave out any page of a batch that was not yet durable. Such a hole that also swallows the end of a
+    /// value is recognised as a torn batch, which is dropped; a hole within a single value reads as corruption, and the
+    /// store refuses to open.
+    pub(crate) fn put_long(&mut self, table: Table, key: &[u8], value: &[u8]) {
+        for (index, piece) in value.chunks(PIECE_BYTES).enumerate() {
+            self.put(table, &[key, &(index as u32).to_be_bytes()].concat(), piece);
+        }
+    }
+
+    /// Deletes what [`put_long`](Self::put_long) wrote, and `snapshot` has.
+    pub(crate) fn delete_long(
+        &mut self,
+        snapshot: &Snapshot,
+        table: Table,
+        key: &[u8],
+    ) -> Result<(), StoreError> {
+        for piece in snapshot.keys(table, key) {
+            self.delete(table, &piece?);
+        }
+        Ok(())
     }
 
     pub(crate) fn delete(&mut self, table: Table, key: &[u8]) {
@@ -237,6 +266,17 @@ impl Snapshot {
         self.inner
             .get(&self.tables[table as usize], key)
             .map_err(|error| failure("read from the store", error))
+    }
+
+    /// A value that [`Batch::put_long`] wrote; `None` if there is none or it is empty. Keys of one table must have one
+    /// length.
+    pub(crate) fn get_long(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        let mut value = Vec::new();
+        for piece in self.inner.prefix(&self.tables[table as usize], key) {
+            let piece = piece.value().map_err(|error| failure("read from the store", error))?;
+            value.extend_from_slice(&piece);
+        }
+        Ok(Some(value).filter(|value| !value.is_empty()))
     }
 
     /// The first entry in the range from `from` up to and including `through`.

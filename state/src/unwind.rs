@@ -88,7 +88,7 @@ fn unwind_store(
     let mut root = base.record.root;
     for block in (to + 1..=base.record.number).rev() {
         let (parent_root, earlier) = base.undo(block)?;
-        delete_history(&mut batch, block, &earlier);
+        delete_history(&mut batch, base, block, &earlier)?;
         undo.extend(&earlier);
         root = parent_root;
     }

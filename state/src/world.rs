@@ -235,8 +235,8 @@ impl World {
             if let Some(code) = self.codes.get(&hash) {
                 return Ok(Some(code));
             }
-            let stored = base.snapshot.get(Table::Codes, &hash[..])?;
-            let stored = stored.map(|bytes| Bytes::copy_from_slice(&bytes));
+            let stored = base.snapshot.get_long(Table::Codes, &hash[..])?;
+            let stored = stored.map(Bytes::from);
             if let Some(code) = &stored {
                 self.codes.insert_if(&hash, code, code.len(), || true);
             } else if !self.is_base(&base) {

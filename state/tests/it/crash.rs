@@ -103,7 +103,77 @@ fn reopens_at_a_journaled_block_after_every_kill() {
     );
 }
 
-/// What the test above kills: goes on with the chain from the checkpoint, for ever.
+/// A power failure while the last checkpoint was written: any suffix of what it wrote to the store's log may be missing,
+/// and any page of it.
+#[test]
+fn a_torn_checkpoint_never_happened() {
+    let dir = tempfile::tempdir().unwrap();
+    let never = Config {
+        checkpoint_blocks: u64::MAX,
+        checkpoint_interval: Duration::from_secs(3600),
+        ..config()
+    };
+    let (mut chain, genesis) = Chain::genesis();
+    let (state, _) = State::create(dir.path(), never.clone(), &genesis).unwrap();
+    let mut log_bytes = Vec::new();
+    for number in 1..=2 {
+        let mut diff = chain.next();
+        // Several pages in one value.
+        let code: Vec<u8> = (0..24_576u32).map(|at| (at * number / 7) as u8).collect();
+        diff.codes.insert(alloy_primitives::keccak256(&code), code.into());
+        state.commit(u64::from(number), Arc::new(diff)).unwrap();
+        state.allow_checkpoint(u64::from(number));
+        state.flush().unwrap();
+        log_bytes.push(log(dir.path()).1);
+    }
+    drop(state);
+
+    let (path, end) = log(dir.path());
+    let whole = std::fs::read(&path).unwrap();
+    let start = log_bytes[0];
+    let page = |at: usize| at / 4096 * 4096;
+    let truncated = (start..end).step_by((end - start) / 8).map(|at| at..end);
+    let missing = (page(start)..end).step_by(4096).map(|at| at.max(start)..(at + 4096).min(end));
+    let mut torn = 0;
+    for hole in truncated.chain(missing) {
+        let mut bytes = whole.clone();
+        bytes[hole.clone()].fill(0);
+        std::fs::write(&path, bytes).unwrap();
+        let copy = tempfile::tempdir().unwrap();
+        copy_dir(dir.path(), copy.path());
+        let state =
+            State::open(copy.path(), never.clone()).unwrap_or_else(|e| panic!("{hole:?}: {e}"));
+        assert_eq!(state.checkpoint_block(), 1, "{hole:?}");
+        chain.at(1).check(&state.head()).unwrap();
+        torn += 1;
+    }
+    assert!(torn > 12, "{torn} holes in {start}..{end}");
+    std::fs::write(&path, whole).unwrap();
+    assert_eq!(State::open(dir.path(), never).unwrap().checkpoint_block(), 2);
+}
+
+/// The store's newest log, and how much of it is in use.
+fn log(dir: &Path) -> (std::path::PathBuf, usize) {
+    let files = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    let path = files.filter(|path| path.extension().is_some_and(|e| e == "jnl")).max().unwrap();
+    let bytes = std::fs::read(&path).unwrap();
+    (path, bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1))
+}
+
+fn copy_dir(from: &Path, to: &Path) {
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let to = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            std::fs::create_dir(&to).unwrap();
+            copy_dir(&entry.path(), &to);
+        } else {
+            std::fs::copy(entry.path(), &to).unwrap();
+        }
+    }
+}
+
+/// What the first test kills: goes on with the chain from the checkpoint, for ever.
 #[test]
 #[ignore = "runs as the child of another test"]
 fn child() {
