@@ -1,0 +1,132 @@
+//! What a block costs on its way into the journal and the index: encoding, compressing, committing, indexing.
+//!
+//! Run as `make bench NAME=journal`. Blocks of 1,000 transfers, and blocks with nothing but their deposit.
+#![expect(missing_docs, clippy::print_stdout, clippy::unwrap_used, reason = "a benchmark")]
+#![allow(dead_code, reason = "the tests use more of the fixture")]
+
+#[path = "../tests/it/journal/fixture.rs"]
+mod fixture;
+
+use std::time::{Duration, Instant};
+
+use millrace_sequencer::{
+    index::Index,
+    journal::{Journal, row::Row},
+};
+use millrace_types::ExecutedBlock;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+const BLOCKS: usize = 200;
+
+fn main() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    for transfers in [0, 1000] {
+        let mut parent = fixture::GENESIS;
+        let blocks: Vec<ExecutedBlock> = (0..BLOCKS)
+            .map(|_| {
+                let block = fixture::block(parent, 1, transfers);
+                parent = block.block.header.num_hash();
+                block
+            })
+            .collect();
+        levels(&blocks[0], transfers);
+        rows(&blocks, transfers);
+        runtime.block_on(appends(&blocks, transfers));
+        indexing(&blocks, transfers);
+    }
+}
+
+/// Which level of compression pays.
+fn levels(block: &ExecutedBlock, transfers: usize) {
+    let row = Row::encode(block).unwrap();
+    let body = zstd::decode_all(&row.body[1..]).unwrap();
+    for level in [-5, -1, 1, 3, 6, 9] {
+        let mut compressed = 0;
+        let took = median(
+            (0..50)
+                .map(|_| time(|| compressed = zstd::bulk::compress(&body, level).unwrap().len())),
+        );
+        println!(
+            "RESULT name=journal-level transfers={transfers} level={level} compress_us={} bytes={compressed} of={}",
+            took.as_micros(),
+            body.len()
+        );
+    }
+}
+
+fn rows(blocks: &[ExecutedBlock], transfers: usize) {
+    let mut rows = Vec::new();
+    let encode = median(blocks.iter().map(|block| time(|| rows.push(Row::encode(block).unwrap()))));
+    let (header, body, receipts) =
+        (rows[0].header.len(), rows[0].body.len(), rows[0].receipts.len());
+    let decode = median(rows.into_iter().map(|row| time(|| drop(row.decode().unwrap()))));
+    println!(
+        "RESULT name=journal-row transfers={transfers} encode_us={} decode_us={} header_bytes={header} \
+         body_bytes={body} receipts_bytes={receipts}",
+        encode.as_micros(),
+        decode.as_micros()
+    );
+}
+
+async fn appends(blocks: &[ExecutedBlock], transfers: usize) {
+    for group in [1, 10] {
+        let directory = tempfile::tempdir().unwrap();
+        let location = directory.path().join("journal.sqlite").into();
+        let journal = Journal::open(&location, fixture::IDENTITY).await.unwrap();
+        let mut took = Vec::new();
+        for blocks in blocks.chunks(group) {
+            let start = Instant::now();
+            journal.append_group(blocks).await.unwrap();
+            took.push(start.elapsed());
+        }
+        took.sort();
+        let worst = *took.last().unwrap();
+        println!(
+            "RESULT name=journal-append transfers={transfers} group={group} median_us={} p99_us={} worst_us={}",
+            took[took.len() / 2].as_micros(),
+            took[took.len() * 99 / 100].as_micros(),
+            worst.as_micros()
+        );
+        let mut read = Vec::new();
+        for block in blocks {
+            let start = Instant::now();
+            journal.block(block.block.number()).await.unwrap().unwrap();
+            read.push(start.elapsed());
+        }
+        println!(
+            "RESULT name=journal-read transfers={transfers} median_us={}",
+            median(read.into_iter()).as_micros()
+        );
+        journal.close().await;
+    }
+}
+
+fn indexing(blocks: &[ExecutedBlock], transfers: usize) {
+    let directory = tempfile::tempdir().unwrap();
+    let index = Index::open(directory.path()).unwrap();
+    let add = median(
+        blocks.iter().map(|block| time(|| index.add(&block.block, &block.receipts).unwrap())),
+    );
+    let hashes = blocks.iter().map(|block| block.block.transactions.last().unwrap().hash());
+    let find =
+        median(hashes.map(|hash| time(|| assert!(index.transaction(&hash).unwrap().is_some()))));
+    println!(
+        "RESULT name=index transfers={transfers} add_us={} find_us={}",
+        add.as_micros(),
+        find.as_micros()
+    );
+}
+
+fn time(work: impl FnOnce()) -> Duration {
+    let start = Instant::now();
+    work();
+    start.elapsed()
+}
+
+fn median(times: impl Iterator<Item = Duration>) -> Duration {
+    let mut times: Vec<_> = times.collect();
+    times.sort();
+    times[times.len() / 2]
+}

@@ -1,0 +1,9 @@
+//! The journal on real databases: what it promises, and what happens to the promises when things break.
+
+mod crash;
+pub(crate) mod fixture;
+mod index;
+mod postgres;
+mod rows;
+mod server;
+mod suite;

@@ -1,0 +1,292 @@
+//! Processes that die and disks that fail, on SQLite.
+//!
+//! A child process (this test binary again, running only [`child`]) appends blocks and says which were acknowledged.
+//! Whatever is done to it, the journal afterwards is a linear chain that holds everything acknowledged.
+
+use std::{
+    io::{BufRead as _, BufReader, Write as _},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use millrace_sequencer::journal::{AppendError, Journal, OpenError, WriteError};
+use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
+
+use super::fixture::{GENESIS, IDENTITY, block, stored};
+
+const TRANSFERS: usize = 20;
+
+/// What the child is told: the journal's path, and a file to create after so many blocks.
+const JOURNAL: &str = "MILLRACE_TEST_JOURNAL";
+const SWITCH: &str = "MILLRACE_TEST_SWITCH";
+const SWITCH_AFTER: &str = "MILLRACE_TEST_SWITCH_AFTER";
+
+/// The child process: appends until it is killed or has failed three times.
+#[tokio::test]
+#[ignore = "started by the tests below"]
+async fn child() {
+    let journal = PathBuf::from(std::env::var_os(JOURNAL).unwrap());
+    let journal = Journal::open(&journal.into(), IDENTITY).await.unwrap();
+    let switch = std::env::var_os(SWITCH);
+    let switch_after = std::env::var_os(SWITCH_AFTER)
+        .map_or(u64::MAX, |count| count.into_string().unwrap().parse().unwrap());
+    let say = |line: String| {
+        let mut out = std::io::stdout().lock();
+        writeln!(out, "{line}").and_then(|()| out.flush()).unwrap();
+    };
+    say("opened".to_owned());
+    let (mut failures, mut appended) = (0, 0);
+    while failures < 3 {
+        if appended == switch_after {
+            std::fs::write(switch.as_ref().unwrap(), "").unwrap();
+        }
+        let next = block(journal.tip().unwrap_or(GENESIS), 0, TRANSFERS);
+        match journal.append(&next).await {
+            Ok(()) => {
+                appended += 1;
+                say(format!("acknowledged {}", next.block.number()));
+            }
+            Err(error) => {
+                failures += 1;
+                let kind = match error {
+                    AppendError::Write(WriteError::DiskFull) => "full",
+                    AppendError::Write(WriteError::Halted(_)) => "halted",
+                    _ => "other",
+                };
+                say(format!("failed {kind}: {error}"));
+            }
+        }
+    }
+}
+
+fn spawn(journal: &Path, configure: impl FnOnce(&mut Command)) -> Child {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command
+        .args(["journal::crash::child", "--exact", "--ignored", "--nocapture"])
+        .env(JOURNAL, journal)
+        .stdout(Stdio::piped());
+    configure(&mut command);
+    command.spawn().unwrap()
+}
+
+/// What a child said: the newest block that it acknowledged, and how it failed.
+#[derive(Debug, Default)]
+struct Said {
+    acknowledged: u64,
+    failures: Vec<String>,
+    acknowledged_after_failing: bool,
+}
+
+impl Said {
+    fn hear(&mut self, line: &str) {
+        if let Some(number) = line.strip_prefix("acknowledged ") {
+            self.acknowledged = number.parse().unwrap();
+            self.acknowledged_after_failing |= !self.failures.is_empty();
+        } else if let Some(failure) = line.strip_prefix("failed ") {
+            self.failures.push(failure.to_owned());
+        }
+    }
+}
+
+fn listen(child: &mut Child) -> Said {
+    let mut said = Said::default();
+    for line in BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok) {
+        said.hear(&line);
+    }
+    child.wait().unwrap();
+    said
+}
+
+/// Opens the journal as a restart would, and makes sure of everything acknowledged and of a linear chain.
+async fn reopen(path: &Path, acknowledged: u64) -> Journal {
+    let journal = Journal::open(&path.to_owned().into(), IDENTITY).await.unwrap();
+    let tip = journal.tip().unwrap_or(GENESIS);
+    assert!(tip.number >= acknowledged, "acknowledged {acknowledged}, but there is only {tip:?}");
+    // At most the one append that was under way may be there besides.
+    assert!(tip.number <= acknowledged + 1, "acknowledged {acknowledged}, but there is {tip:?}");
+    let mut blocks = journal.range(1..=u64::MAX);
+    let mut parent = GENESIS;
+    while let Some(read) = blocks.next().await.unwrap() {
+        assert_eq!(read, stored(&block(parent, 0, TRANSFERS)));
+        parent = read.block.header.num_hash();
+    }
+    assert_eq!(parent, tip);
+    journal
+}
+
+#[tokio::test]
+async fn nothing_acknowledged_is_lost_by_kill_9() {
+    let seed: u64 = rand::random();
+    let mut rng = StdRng::seed_from_u64(seed);
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("journal.sqlite");
+    let mut acknowledged = 0;
+    for round in 0..20 {
+        let mut child = spawn(&path, |_| {});
+        let mut said = Said { acknowledged, ..Said::default() };
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        // Some acknowledgements, so that every round does something, and then any moment.
+        for _ in 0..rng.random_range(2..12) {
+            let Some(Ok(line)) = lines.next() else { break };
+            said.hear(&line);
+        }
+        std::thread::sleep(Duration::from_micros(rng.random_range(0..3_000)));
+        child.kill().unwrap();
+        lines.map_while(Result::ok).for_each(|line| said.hear(&line));
+        child.wait().unwrap();
+        assert!(said.failures.is_empty(), "seed {seed}, round {round}: {said:?}");
+        acknowledged = said.acknowledged;
+        reopen(&path, acknowledged).await.close().await;
+    }
+    assert!(acknowledged > 20, "seed {seed}: the children did hardly anything");
+}
+
+/// Builds the library that makes a child's disk fail.
+fn fault_library(directory: &Path) -> PathBuf {
+    let library = directory.join("fault.so");
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/journal/fault.c");
+    let output = Command::new("cc")
+        .args(["-shared", "-fPIC", "-O1", "-Wall", "-o"])
+        .args([&library, &source])
+        .arg("-ldl")
+        .output()
+        .expect("a C compiler is needed: install the package `gcc`");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    library
+}
+
+/// Lets a child's disk fail after a random number of blocks, a few times over; returns what it said each time.
+async fn with_fault(kind: &str, mut check: impl FnMut(&Said)) {
+    let seed: u64 = rand::random();
+    let mut rng = StdRng::seed_from_u64(seed);
+    let directory = tempfile::tempdir().unwrap();
+    let library = fault_library(directory.path());
+    let switch = directory.path().join("failing");
+    let path = directory.path().join("journal.sqlite");
+    let mut acknowledged = 0;
+    for _ in 0..5 {
+        let blocks = rng.random_range(0..30);
+        let mut child = spawn(&path, |command| {
+            command
+                .env("LD_PRELOAD", &library)
+                .env("MILLRACE_FAULT", format!("{kind}:{}", switch.display()))
+                .env(SWITCH, &switch)
+                .env(SWITCH_AFTER, blocks.to_string());
+        });
+        let said = listen(&mut child);
+        std::fs::remove_file(&switch).unwrap();
+        eprintln!("seed {seed}: after {blocks} more blocks, {said:?}");
+        assert_eq!(said.failures.len(), 3, "seed {seed}");
+        assert!(!said.acknowledged_after_failing, "seed {seed}");
+        check(&said);
+        acknowledged = acknowledged.max(said.acknowledged);
+        let journal = reopen(&path, acknowledged).await;
+        // And it goes on from there.
+        let next = block(journal.tip().unwrap_or(GENESIS), 0, TRANSFERS);
+        journal.append(&next).await.unwrap();
+        acknowledged = next.block.number();
+        journal.close().await;
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_acknowledged_after_a_failed_sync() {
+    with_fault("fsync", |said| {
+        assert!(said.failures.iter().all(|failure| failure.starts_with("halted")), "{said:?}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_full_disk_is_named_and_changes_nothing() {
+    with_fault("space", |said| {
+        assert!(said.failures.iter().all(|failure| failure.starts_with("full")), "{said:?}");
+    })
+    .await;
+}
+
+/// A file system of a fixed size, for those who may mount one.
+struct SmallDisk {
+    mounted_at: tempfile::TempDir,
+}
+
+impl SmallDisk {
+    fn mount(size: &str) -> Option<Self> {
+        let mounted_at = tempfile::tempdir().unwrap();
+        let status = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"])
+            .arg(mounted_at.path())
+            .stderr(Stdio::null())
+            .status();
+        status.is_ok_and(|status| status.success()).then_some(Self { mounted_at })
+    }
+
+    fn grow(&self, size: &str) {
+        let status = Command::new("mount")
+            .args(["-o", &format!("remount,size={size}")])
+            .arg(self.mounted_at.path())
+            .status();
+        assert!(status.unwrap().success());
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(self.mounted_at.path()).status();
+    }
+}
+
+/// The same on a file system that really has no room. Only root may mount one; the test above serves everybody.
+#[tokio::test]
+async fn a_small_disk_fills_up_and_goes_on_when_it_has_grown() {
+    let Some(disk) = SmallDisk::mount("1m") else {
+        eprintln!("not permitted to mount a tmpfs: only the injected ENOSPC was tested");
+        return;
+    };
+    let path = disk.mounted_at.path().join("journal.sqlite");
+    let journal = Journal::open(&path.clone().into(), IDENTITY).await.unwrap();
+    let mut tip = GENESIS;
+    let mut full = loop {
+        let next = block(tip, 0, TRANSFERS);
+        match journal.append(&next).await {
+            Ok(()) => tip = next.block.header.num_hash(),
+            Err(error) => break error,
+        }
+        assert!(tip.number < 10_000, "a disk of 1 MB holds everything");
+    };
+    for _ in 0..3 {
+        assert!(matches!(full, AppendError::Write(WriteError::DiskFull)), "{full}");
+        assert_eq!(journal.tip(), Some(tip));
+        full = journal.append(&block(tip, 0, TRANSFERS)).await.unwrap_err();
+    }
+    let newest = journal.block(tip.number).await.unwrap().unwrap();
+    assert_eq!(newest.block.header.num_hash(), tip);
+
+    disk.grow("64m");
+    journal.append(&block(tip, 0, TRANSFERS)).await.unwrap();
+    let acknowledged = journal.tip().unwrap().number;
+    drop(journal);
+    reopen(&path, acknowledged).await.close().await;
+}
+
+/// Opening makes sure of the disk before anything is built on it, so a full one is said at once.
+#[tokio::test]
+async fn opening_on_a_full_disk_says_so() {
+    let directory = tempfile::tempdir().unwrap();
+    let library = fault_library(directory.path());
+    let path = directory.path().join("journal.sqlite");
+    let switch = directory.path().join("failing");
+    std::fs::write(&switch, "").unwrap();
+    let output = spawn(&path, |command| {
+        command
+            .env("LD_PRELOAD", &library)
+            .env("MILLRACE_FAULT", format!("space:{}", switch.display()))
+            .stderr(Stdio::piped());
+    })
+    .wait_with_output()
+    .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned()
+        + &String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains(&format!("{:?}", OpenError::DiskFull)), "{said}");
+}

@@ -1,0 +1,169 @@
+//! What only a database server can do to the journal: go away, come back, lose its answers.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use alloy_eips::BlockNumHash;
+use millrace_sequencer::journal::{AppendError, Journal, OpenError, WriteError};
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream},
+};
+
+use super::{
+    fixture::{IDENTITY, chain},
+    server::Server,
+};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn server_faults() {
+    let mut server = Server::start().await;
+    refuses_a_server_that_does_not_sync(&server).await;
+    reconnects_when_its_session_is_ended(&server).await;
+    a_refused_commit_changes_nothing(&server).await;
+    finds_a_commit_whose_answer_was_lost(&server).await;
+    is_in_doubt_while_the_server_is_down(&mut server).await;
+}
+
+async fn open(url: &str) -> Journal {
+    Journal::open(&url.parse().unwrap(), IDENTITY).await.unwrap()
+}
+
+fn tip(blocks: &[millrace_types::ExecutedBlock]) -> Option<BlockNumHash> {
+    blocks.last().map(|block| block.block.header.num_hash())
+}
+
+async fn administer(server: &Server, database: &str, statement: &str) {
+    let mut connection = PgConnection::connect(&server.url(database)).await.unwrap();
+    sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+}
+
+async fn refuses_a_server_that_does_not_sync(server: &Server) {
+    let url = server.create_database("unsynced").await;
+    administer(server, "unsynced", "ALTER SYSTEM SET fsync = off").await;
+    administer(server, "unsynced", "SELECT pg_reload_conf()").await;
+    let refused = loop {
+        // The server takes a moment to notice.
+        match Journal::open(&url.parse().unwrap(), IDENTITY).await {
+            Ok(journal) => journal.close().await,
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(refused, OpenError::NotDurable("fsync")), "{refused}");
+    administer(server, "unsynced", "ALTER SYSTEM RESET fsync").await;
+    administer(server, "unsynced", "SELECT pg_reload_conf()").await;
+    while Journal::open(&url.parse().unwrap(), IDENTITY).await.is_err() {}
+}
+
+async fn reconnects_when_its_session_is_ended(server: &Server) {
+    let blocks = chain(3);
+    let journal = open(&server.create_database("ended").await).await;
+    journal.append_group(&blocks[..2]).await.unwrap();
+    administer(
+        server,
+        "postgres",
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'ended'",
+    )
+    .await;
+    let error = journal.append(&blocks[2]).await.unwrap_err();
+    assert!(matches!(error, AppendError::Write(WriteError::NotStored(_))), "{error}");
+    assert_eq!(journal.tip(), tip(&blocks[..2]));
+    journal.append(&blocks[2]).await.unwrap();
+    assert_eq!(journal.tip(), tip(&blocks));
+}
+
+/// The statements succeed, the COMMIT itself does not.
+async fn a_refused_commit_changes_nothing(server: &Server) {
+    let blocks = chain(3);
+    let journal = open(&server.create_database("refused").await).await;
+    journal.append_group(&blocks[..2]).await.unwrap();
+    administer(
+        server,
+        "refused",
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
+         $$ BEGIN RAISE EXCEPTION 'refused at commit'; END $$;
+         CREATE CONSTRAINT TRIGGER refusal AFTER INSERT ON blocks
+         DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION refuse()",
+    )
+    .await;
+    let error = journal.append(&blocks[2]).await.unwrap_err();
+    assert!(matches!(error, AppendError::Write(WriteError::NotStored(_))), "{error}");
+    assert!(error.to_string().contains("refused at commit"), "{error}");
+    assert_eq!(journal.tip(), tip(&blocks[..2]));
+    administer(server, "refused", "DROP TRIGGER refusal ON blocks").await;
+    journal.append(&blocks[2]).await.unwrap();
+    assert_eq!(journal.tip(), tip(&blocks));
+}
+
+async fn finds_a_commit_whose_answer_was_lost(server: &Server) {
+    let blocks = chain(4);
+    server.create_database("lost").await;
+    let cutting = Arc::new(AtomicBool::new(false));
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let proxy = tokio::spawn(cut_answers_to_commits(listener, server.port(), cutting.clone()));
+    let journal = open(&format!("postgres://postgres@127.0.0.1:{port}/lost")).await;
+    journal.append_group(&blocks[..2]).await.unwrap();
+    // The connection ends just after the server has committed and before we hear of it.
+    cutting.store(true, Ordering::SeqCst);
+    journal.append(&blocks[2]).await.unwrap();
+    assert!(!cutting.load(Ordering::SeqCst), "no answer was lost");
+    assert_eq!(journal.tip(), tip(&blocks[..3]));
+    journal.append(&blocks[3]).await.unwrap();
+    journal.close().await;
+    proxy.abort();
+    assert_eq!(open(&server.url("lost")).await.tip(), tip(&blocks));
+}
+
+/// Relays connections; once told to, it lets one COMMIT through to the server and its answer get lost.
+async fn cut_answers_to_commits(listener: TcpListener, server: u16, cutting: Arc<AtomicBool>) {
+    loop {
+        let (mut client, _) = listener.accept().await.unwrap();
+        let mut server = TcpStream::connect(("127.0.0.1", server)).await.unwrap();
+        let cutting = cutting.clone();
+        tokio::spawn(async move {
+            let (mut asked, mut answered) = ([0; 65536], [0; 65536]);
+            loop {
+                tokio::select! {
+                    count = client.read(&mut asked) => {
+                        let Ok(count @ 1..) = count else { break };
+                        server.write_all(&asked[..count]).await.unwrap();
+                        let commits = asked[..count].windows(6).any(|bytes| bytes == b"COMMIT");
+                        if commits && cutting.swap(false, Ordering::SeqCst) {
+                            // The answer proves that it is done; nobody hears it.
+                            assert!(server.read(&mut answered).await.unwrap() > 0);
+                            break;
+                        }
+                    }
+                    count = server.read(&mut answered) => {
+                        let Ok(count @ 1..) = count else { break };
+                        if client.write_all(&answered[..count]).await.is_err() { break }
+                    }
+                }
+            }
+        });
+    }
+}
+
+async fn is_in_doubt_while_the_server_is_down(server: &mut Server) {
+    let blocks = chain(5);
+    let url = server.create_database("down").await;
+    let journal = open(&url).await;
+    journal.append_group(&blocks[..3]).await.unwrap();
+    server.kill();
+    for _ in 0..2 {
+        let error = journal.append(&blocks[3]).await.unwrap_err();
+        assert!(matches!(error, AppendError::Write(WriteError::Unknown(_))), "{error}");
+        assert_eq!(journal.tip(), tip(&blocks[..3]));
+    }
+    server.restart().await;
+    journal.append(&blocks[3]).await.unwrap();
+    journal.append(&blocks[4]).await.unwrap();
+    assert_eq!(journal.tip(), tip(&blocks));
+    drop(journal);
+    assert_eq!(open(&url).await.tip(), tip(&blocks));
+}

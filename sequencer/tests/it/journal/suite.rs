@@ -1,0 +1,314 @@
+//! What the journal promises, on either database.
+
+use std::path::Path;
+
+use alloy_eips::BlockNumHash;
+use alloy_primitives::B256;
+use millrace_sequencer::journal::{
+    AppendError, ChainIdentity, Journal, Location, OpenError, ReadError, WriteError,
+};
+use millrace_types::ExecutedBlock;
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection, SqliteConnection};
+
+use super::{
+    fixture::{self, GENESIS, IDENTITY, chain, extend, stored},
+    server::Server,
+};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sqlite() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
+    on(async |name| file(name)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn postgres() {
+    let server = Server::start().await;
+    on(async |name| server.create_database(name).await).await;
+}
+
+/// Runs everything, each on a database of its own.
+async fn on(create: impl AsyncFn(&str) -> String) {
+    gives_back_what_was_appended(&create("reads").await).await;
+    stands_where_it_stood_after_reopening(&create("reopens").await).await;
+    appends_groups_whole_or_not_at_all(&create("appends_groups").await).await;
+    takes_only_the_next_block(&create("takes_next").await).await;
+    unwinds(&create("unwinds").await).await;
+    belongs_to_one_chain(&create("belongs").await).await;
+    has_one_owner(&create("owner").await).await;
+    names_the_corrupt_block(&create("corrupt").await).await;
+    refuses_a_newer_schema(&create("newer").await).await;
+    halts_when_somebody_else_writes(&create("outsider").await).await;
+    may_be_read_while_it_is_written(&create("concurrent").await).await;
+    survives_abandoned_appends(&create("abandoned").await).await;
+}
+
+async fn open(location: &str) -> Journal {
+    Journal::open(&location.parse().unwrap(), IDENTITY).await.unwrap()
+}
+
+async fn filled(location: &str, blocks: &[ExecutedBlock]) -> Journal {
+    let journal = open(location).await;
+    journal.append_group(blocks).await.unwrap();
+    journal
+}
+
+/// The whole journal is these blocks and nothing else.
+async fn check(journal: &Journal, expected: &[ExecutedBlock]) {
+    assert_eq!(journal.tip(), expected.last().map(id));
+    let mut blocks = journal.range(0..=u64::MAX);
+    if !expected.is_empty() {
+        blocks = journal.range(1..=u64::MAX);
+    }
+    for expected in expected {
+        assert_eq!(blocks.next().await.unwrap(), Some(stored(expected)));
+    }
+    assert_eq!(blocks.next().await.unwrap(), None);
+}
+
+fn id(executed: &ExecutedBlock) -> BlockNumHash {
+    executed.block.header.num_hash()
+}
+
+async fn gives_back_what_was_appended(location: &str) {
+    let blocks = chain(20);
+    let journal = open(location).await;
+    assert_eq!(journal.tip(), None);
+    assert_eq!(journal.block(1).await.unwrap(), None);
+    for block in &blocks {
+        journal.append(block).await.unwrap();
+        assert_eq!(journal.tip(), Some(id(block)));
+    }
+    check(&journal, &blocks).await;
+    for block in &blocks {
+        let BlockNumHash { number, hash } = id(block);
+        assert_eq!(journal.block(number).await.unwrap(), Some(stored(block)));
+        assert_eq!(journal.block(hash).await.unwrap(), Some(stored(block)));
+        assert_eq!(journal.header(number).await.unwrap().as_ref(), Some(&block.block.header));
+        // Senders are not part of a transaction's identity, so they need a look of their own.
+        let read = journal.block(number).await.unwrap().unwrap();
+        for (read, written) in read.block.transactions.iter().zip(&block.block.transactions) {
+            assert_eq!(read.sender(), written.sender());
+            assert_eq!(read.encoded(), written.encoded());
+        }
+    }
+    for absent in [0, 21, i64::MAX as u64, 1 << 63, u64::MAX] {
+        assert_eq!(journal.block(absent).await.unwrap(), None);
+        assert_eq!(journal.header(absent).await.unwrap(), None);
+    }
+    assert_eq!(journal.block(B256::ZERO).await.unwrap(), None);
+    let mut middle = journal.range(5..=7);
+    for block in &blocks[4..7] {
+        assert_eq!(middle.next().await.unwrap(), Some(stored(block)));
+    }
+    assert_eq!(middle.next().await.unwrap(), None);
+    #[expect(clippy::reversed_empty_ranges)]
+    let mut empty = journal.range(7..=5);
+    assert_eq!(empty.next().await.unwrap(), None);
+}
+
+async fn stands_where_it_stood_after_reopening(location: &str) {
+    let blocks = chain(9);
+    for (index, block) in blocks.iter().enumerate() {
+        let journal = open(location).await;
+        check(&journal, &blocks[..index]).await;
+        journal.append(block).await.unwrap();
+        match index % 2 {
+            0 => journal.close().await,
+            _ => drop(journal),
+        }
+    }
+    check(&open(location).await, &blocks).await;
+}
+
+async fn appends_groups_whole_or_not_at_all(location: &str) {
+    let blocks = chain(12);
+    let journal = filled(location, &blocks[..5]).await;
+    journal.append_group(&[]).await.unwrap();
+    check(&journal, &blocks[..5]).await;
+    let mut broken = blocks[5..].to_vec();
+    broken.remove(3);
+    let error = journal.append_group(&broken).await.unwrap_err();
+    assert!(
+        matches!(error, AppendError::NotNext { offered, .. } if offered == id(&blocks[9])),
+        "{error}"
+    );
+    check(&journal, &blocks[..5]).await;
+    journal.append_group(&blocks[5..]).await.unwrap();
+    check(&journal, &blocks).await;
+}
+
+async fn takes_only_the_next_block(location: &str) {
+    let blocks = chain(4);
+    let journal = filled(location, &blocks[..2]).await;
+    // What is the tip already may be appended again: its fate may have been unknown.
+    journal.append(&blocks[1]).await.unwrap();
+    let other_parent = fixture::block(BlockNumHash::new(2, B256::ZERO), 0, 1);
+    for refused in [&blocks[0], &blocks[3], &other_parent] {
+        let error = journal.append(refused).await.unwrap_err();
+        assert!(
+            matches!(error, AppendError::NotNext { tip, offered }
+                if tip == Some(id(&blocks[1])) && offered == id(refused)),
+            "{error}"
+        );
+    }
+    let mut receiptless = blocks[2].clone();
+    receiptless.receipts = Default::default();
+    let error = journal.append(&receiptless).await.unwrap_err();
+    assert!(matches!(error, AppendError::Invalid { number: 3, .. }), "{error}");
+    journal.append_group(&blocks[2..]).await.unwrap();
+    check(&journal, &blocks).await;
+}
+
+async fn unwinds(location: &str) {
+    let mut blocks = chain(10);
+    let journal = filled(location, &blocks).await;
+    journal.unwind(10).await.unwrap();
+    journal.unwind(u64::MAX).await.unwrap();
+    check(&journal, &blocks).await;
+    journal.unwind(6).await.unwrap();
+    check(&journal, &blocks[..6]).await;
+    assert_eq!(journal.block(id(&blocks[6]).hash).await.unwrap(), None);
+    let other = extend(id(&blocks[5]), 77, 3);
+    blocks.truncate(6);
+    blocks.extend(other);
+    journal.append_group(&blocks[6..]).await.unwrap();
+    check(&journal, &blocks).await;
+    drop(journal);
+    let journal = open(location).await;
+    check(&journal, &blocks).await;
+    journal.unwind(0).await.unwrap();
+    check(&journal, &[]).await;
+    journal.append(&blocks[0]).await.unwrap();
+    check(&journal, &blocks[..1]).await;
+}
+
+async fn belongs_to_one_chain(location: &str) {
+    drop(filled(location, &chain(1)).await);
+    let parsed: Location = location.parse().unwrap();
+    let other_chain = ChainIdentity { chain_id: u64::MAX, ..IDENTITY };
+    let error = Journal::open(&parsed, other_chain).await.unwrap_err();
+    assert!(matches!(error, OpenError::OtherChain { expected: u64::MAX, found: 901 }), "{error}");
+    let other_genesis = ChainIdentity { genesis_hash: B256::ZERO, ..IDENTITY };
+    let error = Journal::open(&parsed, other_genesis).await.unwrap_err();
+    assert!(
+        matches!(error, OpenError::OtherGenesis { found, .. } if found == GENESIS.hash),
+        "{error}"
+    );
+    check(&open(location).await, &chain(1)).await;
+}
+
+async fn has_one_owner(location: &str) {
+    let journal = open(location).await;
+    let error = Journal::open(&location.parse().unwrap(), IDENTITY).await.unwrap_err();
+    assert!(matches!(error, OpenError::Locked(_)), "{error}");
+    journal.append_group(&chain(2)).await.unwrap();
+    drop(journal);
+    check(&open(location).await, &chain(2)).await;
+}
+
+async fn names_the_corrupt_block(location: &str) {
+    let blocks = chain(8);
+    let journal = filled(location, &blocks).await;
+    for statement in [
+        "UPDATE blocks SET header = (SELECT header FROM blocks WHERE number = 1) WHERE number = 2",
+        "UPDATE blocks SET body = receipts WHERE number = 3",
+        "UPDATE blocks SET receipts = (SELECT receipts FROM blocks WHERE number = 3) WHERE number = 4",
+        "UPDATE blocks SET body = substr(body, 1, length(body) - 1) WHERE number = 5",
+        "DELETE FROM blocks WHERE number = 7",
+    ] {
+        execute(location, statement).await;
+    }
+    let mut all = journal.range(1..=8);
+    assert_eq!(all.next().await.unwrap(), Some(stored(&blocks[0])));
+    for corrupt in 2..=5 {
+        let error = all.next().await.unwrap_err();
+        assert!(
+            matches!(error, ReadError::Corrupt { number, .. } if number == corrupt),
+            "{corrupt}: {error}"
+        );
+        assert!(journal.block(corrupt).await.is_err());
+    }
+    assert!(matches!(journal.header(2).await, Err(ReadError::Corrupt { number: 2, .. })));
+    assert_eq!(all.next().await.unwrap(), Some(stored(&blocks[5])));
+    assert!(matches!(all.next().await, Err(ReadError::Missing(7))));
+}
+
+async fn refuses_a_newer_schema(location: &str) {
+    drop(filled(location, &chain(1)).await);
+    execute(
+        location,
+        "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+         SELECT 99991231235959, 'later', success, checksum, 0 FROM _sqlx_migrations LIMIT 1",
+    )
+    .await;
+    let error = Journal::open(&location.parse().unwrap(), IDENTITY).await.unwrap_err();
+    assert!(matches!(error, OpenError::NewerSchema(99991231235959)), "{error}");
+}
+
+async fn halts_when_somebody_else_writes(location: &str) {
+    let blocks = chain(4);
+    let journal = filled(location, &blocks[..3]).await;
+    execute(location, "DELETE FROM blocks WHERE number = 3").await;
+    for _ in 0..2 {
+        let error = journal.append(&blocks[3]).await.unwrap_err();
+        assert!(matches!(error, AppendError::Write(WriteError::Halted(_))), "{error}");
+    }
+    assert!(matches!(journal.unwind(1).await, Err(WriteError::Halted(_))));
+    drop(journal);
+    check(&open(location).await, &blocks[..2]).await;
+}
+
+async fn may_be_read_while_it_is_written(location: &str) {
+    let blocks = chain(60);
+    let journal = filled(location, &blocks[..20]).await;
+    let write = async {
+        for block in &blocks[20..] {
+            journal.append(block).await.unwrap();
+        }
+    };
+    let read = async {
+        for block in blocks[..20].iter().rev() {
+            assert_eq!(journal.block(id(block).hash).await.unwrap(), Some(stored(block)));
+        }
+        let mut all = journal.range(1..=u64::MAX);
+        let mut count = 0;
+        while let Some(read) = all.next().await.unwrap() {
+            assert_eq!(read, stored(&blocks[count]));
+            count += 1;
+        }
+        assert!(count >= 20);
+    };
+    tokio::join!(write, read);
+    check(&journal, &blocks).await;
+}
+
+/// A dropped future may leave the block stored or not, but the journal knows which before it goes on.
+async fn survives_abandoned_appends(location: &str) {
+    let blocks = chain(40);
+    let journal = open(location).await;
+    for (index, block) in blocks.iter().enumerate() {
+        let patience = std::time::Duration::from_micros(index as u64 * 100);
+        let _ = tokio::time::timeout(patience, journal.append(block)).await;
+        journal.append(block).await.unwrap();
+        assert_eq!(journal.tip(), Some(id(block)));
+    }
+    check(&journal, &blocks).await;
+}
+
+/// Does to a database behind the journal's back what no journal does.
+async fn execute(location: &str, statement: &str) {
+    let statement = sqlx::raw_sql(AssertSqlSafe(statement));
+    if location.starts_with("postgres") {
+        let mut connection = PgConnection::connect(location).await.unwrap();
+        statement.execute(&mut connection).await.unwrap();
+        connection.close().await.unwrap();
+    } else {
+        assert!(Path::new(location).exists());
+        let mut connection =
+            SqliteConnection::connect(&format!("sqlite:{location}")).await.unwrap();
+        statement.execute(&mut connection).await.unwrap();
+        connection.close().await.unwrap();
+    }
+}
