@@ -6,7 +6,7 @@ use http::{Extensions, Request, Response};
 use hyper_util::rt::TokioIo;
 use jsonrpsee::server::HttpBody;
 use soketto::{
-    Incoming, connection::Error as SocketError, data::ByteSlice125,
+    Incoming, base::Error as FrameError, connection::Error as SocketError, data::ByteSlice125,
     handshake::http::Server as Handshake,
 };
 use tokio::{
@@ -98,7 +98,10 @@ async fn read(
         let (slot, message) = match received {
             None => return,
             Some(Ok(received)) => received,
-            Some(Err(SocketError::MessageTooLarge { .. })) => {
+            Some(Err(
+                SocketError::MessageTooLarge { .. }
+                | SocketError::Codec(FrameError::PayloadTooLarge { .. }),
+            )) => {
                 // What follows on the wire is the rest of that message, so there is no going on.
                 session.finish(error_response(None, RpcError::request_too_large()));
                 return session.closed().cancelled().await;

@@ -43,6 +43,15 @@ fn digits(text: &str) -> Result<&str, &'static str> {
         .ok_or("hex string without 0x prefix")
 }
 
+/// Refuses what the decoders behind would let pass: a second prefix, signs, underscores.
+fn all_hex(digits: &str) -> Result<(), &'static str> {
+    if digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+        Ok(())
+    } else {
+        Err("invalid hex string")
+    }
+}
+
 /// The digits of a number: at least one, and no zero in front.
 fn number_digits(text: &str) -> Result<&str, &'static str> {
     let digits = digits(text)?;
@@ -52,9 +61,7 @@ fn number_digits(text: &str) -> Result<&str, &'static str> {
     if digits.len() > 1 && digits.starts_with('0') {
         return Err("hex number with leading zero digits");
     }
-    if !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
-        return Err("invalid hex string");
-    }
+    all_hex(digits)?;
     Ok(digits)
 }
 
@@ -74,6 +81,7 @@ pub(crate) fn parse_bytes(text: &str) -> Result<Bytes, &'static str> {
     if digits.len() % 2 == 1 {
         return Err("hex string of odd length");
     }
+    all_hex(digits)?;
     hex::decode(digits).map(Bytes::from).map_err(|_| "invalid hex string")
 }
 
@@ -83,6 +91,7 @@ pub(crate) fn parse_fixed<const N: usize>(text: &str, name: &str) -> Result<[u8;
     if digits.len() != 2 * N {
         return Err(format!("hex string has length {}, want {} for {name}", digits.len(), 2 * N));
     }
+    all_hex(digits)?;
     let mut bytes = [0; N];
     hex::decode_to_slice(digits, &mut bytes).map_err(|_| "invalid hex string")?;
     Ok(bytes)
@@ -127,9 +136,7 @@ fn parse_slot(text: &str) -> Result<B256, &'static str> {
     if digits.len() > 64 {
         return Err("hex string too long, want at most 32 bytes");
     }
-    if !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
-        return Err("invalid hex string");
-    }
+    all_hex(digits)?;
     if digits.is_empty() {
         return Ok(B256::ZERO);
     }
