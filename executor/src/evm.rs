@@ -51,7 +51,7 @@ pub(crate) type Execution = ExecutionResult<Halt>;
 pub(crate) enum Checks {
     /// None: it is part of a block.
     All,
-    /// Nonce, the sender's code and the block's gas limit: it is a question.
+    /// Chain id, nonce, the sender's code and the block's gas limit: it is a question.
     Simulation,
 }
 
@@ -72,7 +72,7 @@ impl Machine {
     ) -> Self {
         let spec = spec_id(rules.evm);
         let mut cfg = CfgEnv::new_with_spec(spec).with_chain_id(chain_id);
-        cfg.tx_chain_id_check = true;
+        cfg.tx_chain_id_check = checks == Checks::All;
         cfg.max_blobs_per_tx = Some(blob_params(rules.evm).max_blobs_per_tx);
         if checks == Checks::Simulation {
             cfg.disable_nonce_check = true;
@@ -80,11 +80,14 @@ impl Machine {
             cfg.disable_block_gas_limit = true;
             cfg.tx_gas_limit_cap = Some(u64::MAX);
         }
+        let mut journal = Journal::new(overlay);
+        // Transactions set it themselves, system calls do not.
+        journal.set_spec_id(spec);
         let context = Context {
             block: block_env(block, rules),
             tx: EvmTx::system(Address::ZERO, Bytes::new()),
             cfg,
-            journaled_state: Journal::new(overlay),
+            journaled_state: journal,
             chain: OpState { fork: rules.optimism, fees, l1_fee: U256::ZERO },
             local: Default::default(),
             error: Ok(()),

@@ -48,7 +48,8 @@ fn replay(file: &Path) -> anyhow::Result<(Witness, ExecutedBlock)> {
     let executed = executor
         .replay(witness.attributes.clone(), &witness.transactions, Arc::new(state.clone()))
         .context("execute the block")?;
-    let roots = state.roots_after(&executed.diff).context("compute the state root")?;
+    let roots =
+        state.roots_after(&executed.diff, executed.rules).context("compute the state root")?;
     let block = assemble(executed, roots);
     Ok((witness, block))
 }

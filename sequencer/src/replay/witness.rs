@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
 
-use alloy_primitives::{Address, B64, B256, Bytes, Log, U64, U256};
+use alloy_primitives::{Address, B64, B256, Bloom, Bytes, Log, U64, U256};
 use anyhow::{Context, ensure};
 use millrace_executor::BlockAttributes;
 use millrace_protocol::{ChainSpec, Eip1559Params, OpFork, OptimismSpec};
@@ -54,13 +54,40 @@ pub(super) struct ExpectedAccount {
 #[derive(Debug, Deserialize)]
 struct File {
     chain: Chain,
-    parent_header: Header,
+    parent_header: HeaderJson,
     payload: Payload,
     expected_block_hash: B256,
     preimages: Vec<Bytes>,
-    expected_header: Option<Header>,
+    expected_header: Option<HeaderJson>,
     expected_receipts: Option<Vec<ExpectedReceipt>>,
     expected_accounts: Option<BTreeMap<Address, Option<ExpectedAccount>>>,
+}
+
+/// A header as a node reports it.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct HeaderJson {
+    parent_hash: B256,
+    sha3_uncles: B256,
+    miner: Address,
+    state_root: B256,
+    transactions_root: B256,
+    receipts_root: B256,
+    logs_bloom: Bloom,
+    difficulty: U256,
+    number: U64,
+    gas_limit: U64,
+    gas_used: U64,
+    timestamp: U64,
+    extra_data: Bytes,
+    mix_hash: B256,
+    nonce: B64,
+    base_fee_per_gas: Option<U64>,
+    withdrawals_root: Option<B256>,
+    blob_gas_used: Option<U64>,
+    excess_blob_gas: Option<U64>,
+    parent_beacon_block_root: Option<B256>,
+    requests_hash: Option<B256>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -105,7 +132,7 @@ impl TryFrom<File> for Witness {
     fn try_from(file: File) -> anyhow::Result<Self> {
         let chain = chain_spec(&file.chain)?;
         let attributes =
-            attributes(&chain, SealedHeader::seal_slow(file.parent_header), &file.payload)?;
+            attributes(&chain, SealedHeader::seal_slow(file.parent_header.into()), &file.payload)?;
         let decode = |(index, encoded)| {
             let transaction = Transaction::decode(encoded);
             transaction.map(Arc::new).with_context(|| format!("decode transaction {index}"))
@@ -120,11 +147,40 @@ impl TryFrom<File> for Witness {
             attributes,
             expected_hash: file.expected_block_hash,
             expected: Expected {
-                header: file.expected_header,
+                header: file.expected_header.map(Header::from),
                 receipts: file.expected_receipts,
                 accounts: file.expected_accounts,
             },
         })
+    }
+}
+
+impl From<HeaderJson> for Header {
+    fn from(json: HeaderJson) -> Self {
+        Self {
+            parent_hash: json.parent_hash,
+            ommers_hash: json.sha3_uncles,
+            beneficiary: json.miner,
+            state_root: json.state_root,
+            transactions_root: json.transactions_root,
+            receipts_root: json.receipts_root,
+            logs_bloom: json.logs_bloom,
+            difficulty: json.difficulty,
+            number: json.number.to(),
+            gas_limit: json.gas_limit.to(),
+            gas_used: json.gas_used.to(),
+            timestamp: json.timestamp.to(),
+            extra_data: json.extra_data,
+            mix_hash: json.mix_hash,
+            nonce: json.nonce,
+            base_fee_per_gas: json.base_fee_per_gas.map(|fee| fee.to()),
+            withdrawals_root: json.withdrawals_root,
+            blob_gas_used: json.blob_gas_used.map(|gas| gas.to()),
+            excess_blob_gas: json.excess_blob_gas.map(|gas| gas.to()),
+            parent_beacon_block_root: json.parent_beacon_block_root,
+            requests_hash: json.requests_hash,
+            ..Self::default()
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
 use alloy_rlp::Decodable;
 use alloy_trie::{EMPTY_ROOT_HASH, TrieAccount};
 use millrace_executor::{StateError, StateRoots, StateView};
-use millrace_protocol::predeploys::L2_TO_L1_MESSAGE_PASSER;
+use millrace_protocol::{OpFork, Rules, predeploys::L2_TO_L1_MESSAGE_PASSER};
 use millrace_types::{Account, AccountDiff, Header, StateDiff};
 
 use super::partial_trie::{PartialTrie, Preimages, TrieError, get};
@@ -26,8 +26,12 @@ impl WitnessState {
         Self { preimages, state_root, block_hash }
     }
 
-    /// The roots of the state once these changes are made.
-    pub(super) fn roots_after(&self, diff: &StateDiff) -> Result<StateRoots, TrieError> {
+    /// The roots of the state once these changes are made, as far as the rules ask for them: a witness holds no more.
+    pub(super) fn roots_after(
+        &self,
+        diff: &StateDiff,
+        rules: Rules,
+    ) -> Result<StateRoots, TrieError> {
         let mut trie = PartialTrie::new(&self.preimages, self.state_root);
         // First what stays: a branch that is filled before it is emptied needs not merge.
         let (kept, gone): (Vec<_>, Vec<_>) =
@@ -48,11 +52,12 @@ impl WitnessState {
             trie.remove(keccak256(address))?;
         }
         let passer = L2_TO_L1_MESSAGE_PASSER;
-        Ok(StateRoots {
-            state_root: trie.root(),
-            message_passer_storage_root: self
-                .storage_root_after(&passer, diff.accounts.get(&passer))?,
-        })
+        let message_passer_storage_root = if rules.is_active(OpFork::Isthmus) {
+            self.storage_root_after(&passer, diff.accounts.get(&passer))?
+        } else {
+            EMPTY_ROOT_HASH
+        };
+        Ok(StateRoots { state_root: trie.root(), message_passer_storage_root })
     }
 
     fn storage_root_after(

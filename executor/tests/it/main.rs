@@ -1,0 +1,10 @@
+//! The executor through its public face: the rules of the OP Stack, calls, estimates, and a block of mainnet.
+
+mod calls;
+mod candidates;
+mod deposits;
+mod estimates;
+mod fees;
+mod forks;
+mod mainnet;
+mod world;
