@@ -81,6 +81,7 @@ pub trait Backend: Send + Sync + 'static {
     fn next_nonce(&self, address: Address) -> impl Future<Output = Result<u64, StateError>> + Send;
 
     /// Offers an EIP-2718 encoded transaction to the pool. An error means that it was not kept.
+    /// It must not take long: past the edge's time limit the client is told that it timed out, kept or not.
     fn submit(&self, encoded: Bytes) -> impl Future<Output = Result<TxHash, SubmitError>> + Send;
 
     /// Runs a call on top of a block and throws its effects away. Heavy.

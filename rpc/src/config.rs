@@ -15,7 +15,8 @@ pub struct Config {
     pub connections_max: usize,
     /// How many requests of one WebSocket are answered at once. Past it the socket is not read.
     pub websocket_requests_max: usize,
-    /// How many bytes may wait to be sent on one WebSocket. A subscriber that lets them fill up is disconnected.
+    /// How many bytes of answers, and as many again of events, may wait to be sent on one WebSocket. A subscriber that
+    /// lets events fill up is disconnected.
     pub websocket_buffer_bytes: usize,
     /// How many subscriptions one WebSocket may hold.
     pub subscriptions_max: usize,

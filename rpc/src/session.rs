@@ -31,7 +31,9 @@ pub(crate) enum Outgoing {
 #[derive(Debug)]
 pub(crate) struct Session {
     queue: mpsc::Sender<Outgoing>,
-    room: Arc<Semaphore>,
+    // Two budgets: a client that fetches something large is not thereby too slow for its events.
+    answer_room: Arc<Semaphore>,
+    event_room: Arc<Semaphore>,
     room_bytes: u32,
     closed: CancellationToken,
     subscriptions: Mutex<HashMap<B128, CancellationToken>>,
@@ -61,7 +63,8 @@ impl Session {
             .min(u32::try_from(Semaphore::MAX_PERMITS).unwrap_or(u32::MAX));
         let session = Self {
             queue,
-            room: Arc::new(Semaphore::new(room_bytes as usize)),
+            answer_room: Arc::new(Semaphore::new(room_bytes as usize)),
+            event_room: Arc::new(Semaphore::new(room_bytes as usize)),
             room_bytes,
             closed,
             subscriptions: Mutex::default(),
@@ -82,14 +85,14 @@ impl Session {
 
     /// Queues an answer as soon as there is room.
     pub(crate) async fn answer(&self, text: String) -> Result<(), Gone> {
-        let room = self.room.clone().acquire_many_owned(self.cost(&text)).await?;
+        let room = self.answer_room.clone().acquire_many_owned(self.cost(&text)).await?;
         self.queue.send(Outgoing::Text(text, room)).await.map_err(|_| Gone)
     }
 
     /// Queues an event at once. Without room for it the client is disconnected.
     pub(crate) fn event(&self, text: String) -> Result<(), Gone> {
         let queued = self
-            .room
+            .event_room
             .clone()
             .try_acquire_many_owned(self.cost(&text))
             .is_ok_and(|room| self.queue.try_send(Outgoing::Text(text, room)).is_ok());

@@ -422,6 +422,8 @@ async fn logs() {
     assert_eq!(count(r#"{"fromBlock":"0x1"}"#).await, 3);
     assert_eq!(count(r#"{"fromBlock":"0x1","toBlock":"0xffff"}"#).await, 3);
     assert_eq!(count(r#"{"fromBlock":"0x4","toBlock":"0xffff"}"#).await, 0);
+    assert_eq!(count(r#"{"fromBlock":"0x4"}"#).await, 0);
+    assert_eq!(count(r#"{"fromBlock":"0x4","toBlock":"latest"}"#).await, 0);
     assert_eq!(count(r#"{"fromBlock":"0x1","toBlock":"pending"}"#).await, 4);
     assert_eq!(count(&format!(r#"{{"blockHash":"{hash}"}}"#)).await, 3);
     let topics = format!(r#"[["{TOPIC}"],"0x{:064x}"]"#, 1);
