@@ -1,7 +1,7 @@
 //! What a block costs on its way into the journal and the index: encoding, compressing, committing, indexing.
 //!
 //! Run as `make bench NAME=journal`. Blocks of 1,000 transfers, and blocks with nothing but their deposit.
-#![expect(missing_docs, clippy::print_stdout, clippy::unwrap_used, reason = "a benchmark")]
+#![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a benchmark")]
 #![allow(dead_code, reason = "the tests use more of the fixture")]
 
 #[path = "../tests/it/journal/fixture.rs"]
@@ -9,6 +9,7 @@ mod fixture;
 
 use std::time::{Duration, Instant};
 
+use alloy_primitives::{Address, B256};
 use millrace_sequencer::{
     index::Index,
     journal::{Journal, row::Row},
@@ -38,21 +39,30 @@ fn main() {
     }
 }
 
-/// Which level of compression pays.
+/// Which level of compression pays, for the transactions and for receipts as token transfers leave them.
 fn levels(block: &ExecutedBlock, transfers: usize) {
-    let row = Row::encode(block).unwrap();
-    let body = zstd::decode_all(&row.body[1..]).unwrap();
-    for level in [-5, -1, 1, 3, 6, 9] {
-        let mut compressed = 0;
-        let took = median(
-            (0..50)
-                .map(|_| time(|| compressed = zstd::bulk::compress(&body, level).unwrap().len())),
-        );
-        println!(
-            "RESULT name=journal-level transfers={transfers} level={level} compress_us={} bytes={compressed} of={}",
-            took.as_micros(),
-            body.len()
-        );
+    let mut block = block.clone();
+    let mut receipts = block.receipts.to_vec();
+    for (receipt, tx) in receipts.iter_mut().zip(&block.block.transactions).skip(1) {
+        let topics = vec![B256::repeat_byte(0xdd), tx.sender().into_word(), tx.hash()];
+        receipt.logs = vec![fixture::log(Address::repeat_byte(0x20), topics)];
+    }
+    block.receipts = receipts.into();
+    let row = Row::encode(&block).unwrap();
+    for (part, stored) in [("body", row.body), ("receipts", row.receipts)] {
+        let payload = zstd::decode_all(&stored[1..]).unwrap();
+        for level in [-5, -1, 1, 3, 6] {
+            let mut compressed = 0;
+            let took = median((0..50).map(|_| {
+                time(|| compressed = zstd::bulk::compress(&payload, level).unwrap().len())
+            }));
+            println!(
+                "RESULT name=journal-level transfers={transfers} part={part} level={level} compress_us={} \
+                 bytes={compressed} of={}",
+                took.as_micros(),
+                payload.len()
+            );
+        }
     }
 }
 

@@ -63,7 +63,7 @@ pub struct Journal {
 #[derive(Debug)]
 enum AnyStore {
     Sqlite(Store<SqliteEngine>),
-    Postgres(Store<PostgresEngine>),
+    Postgres(Box<Store<PostgresEngine>>),
 }
 
 /// Does the same on either engine.
@@ -84,7 +84,8 @@ impl Journal {
                 AnyStore::Sqlite(Store::open(SqliteEngine::new(path)?, identity).await?)
             }
             Location::Postgres(options) => {
-                AnyStore::Postgres(Store::open(PostgresEngine::new(options), identity).await?)
+                let store = Store::open(PostgresEngine::new(options), identity).await?;
+                AnyStore::Postgres(Box::new(store))
             }
         };
         Ok(Self { store })

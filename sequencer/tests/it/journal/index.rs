@@ -55,7 +55,7 @@ fn address(small: u8) -> Address {
 
 fn topic(small: u8) -> B256 {
     // Some with zeros in front, some with zeros behind.
-    if small % 2 == 0 {
+    if small.is_multiple_of(2) {
         B256::with_last_byte(small)
     } else {
         U256::from(small).wrapping_shl(248).into()
