@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use alloy_consensus::Transaction as _;
-use alloy_primitives::Bytes;
+use alloy_primitives::{Bytes, U256};
 use millrace_protocol::{
     ChainSpec, DataSize, EvmFork, L1Fees, Rules,
     predeploys::{BEACON_ROOTS_ADDRESS, HISTORY_STORAGE_ADDRESS},
@@ -12,7 +12,7 @@ use millrace_types::{DepositReceipt, Receipt, Transaction};
 
 use crate::{
     BlockAttributes, BlockContext, Candidate, ExecuteError, Executed, Executor, Full, Group,
-    Included, Invalid, LayeredView, Limits, Outcome, StateView,
+    Included, Invalid, LayeredView, Limits, Outcome, Rejection, StateView,
     evm::{Checks, EvmTx, Execution, Machine, Overlay, Stop},
     view::Layers,
 };
@@ -228,7 +228,10 @@ impl OpenBlock {
         transaction: &Arc<Transaction>,
     ) -> Result<Included, ExecuteError> {
         let (index, hash) = (self.transactions.len(), transaction.hash());
-        let invalid = |reason| ExecuteError::InvalidTransaction { index, hash, reason };
+        let invalid = |reason: Rejection| {
+            let reason = Box::new(reason);
+            ExecuteError::InvalidTransaction { index, hash, reason }
+        };
         if transaction.gas_limit() > self.attributes.gas_limit - self.gas_used {
             return Err(ExecuteError::GasLimitReached { index, hash });
         }
@@ -257,7 +260,7 @@ impl OpenBlock {
         &mut self,
         transaction: &Arc<Transaction>,
         execution: Execution,
-        l1_fee: alloy_primitives::U256,
+        l1_fee: U256,
         deposit: Option<DepositReceipt>,
     ) -> Included {
         let gas_used = execution.tx_gas_used();

@@ -206,7 +206,7 @@ pub enum ExecuteError {
         /// Its hash.
         hash: B256,
         /// What is wrong.
-        reason: Rejection,
+        reason: Box<Rejection>,
     },
     /// A fixed block, or the deposits of one, needs more gas than the block has.
     #[error("transaction {index} ({hash}): gas limit reached")]

@@ -219,7 +219,7 @@ fn replay_names_the_transaction_that_cannot_be() {
         panic!("{error}")
     };
     assert_eq!(hash, transactions[1].hash());
-    assert_eq!(reason, Rejection::NonceTooHigh { transaction: 2, state: 1 });
+    assert_eq!(*reason, Rejection::NonceTooHigh { transaction: 2, state: 1 });
 }
 
 #[test]

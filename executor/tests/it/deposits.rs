@@ -138,7 +138,7 @@ fn deposits_fill_the_block_and_come_first() {
     let ExecuteError::InvalidTransaction { index: 1, reason, .. } = error else {
         panic!("{error}")
     };
-    assert_eq!(reason, Rejection::Invalid(Invalid::Misplaced));
+    assert_eq!(*reason, Rejection::Invalid(Invalid::Misplaced));
 }
 
 /// Minting is no transfer: nothing is taken from anybody.

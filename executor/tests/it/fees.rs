@@ -148,7 +148,7 @@ fn the_sender_must_afford_the_l1_and_the_operator_fee() {
     let world = |balance: U256| World::new().with_balance(ALICE, balance.to());
 
     let mut block = world(needed - U256::from(1)).open();
-    let group = block.run(&[candidate.clone()], Limits::NONE).unwrap();
+    let group = block.run(std::slice::from_ref(&candidate), Limits::NONE).unwrap();
     let Outcome::Rejected(rejection) = &group.outcomes[0] else { panic!("{group:?}") };
     let balance = needed - U256::from(1);
     assert_eq!(*rejection, Rejection::InsufficientFunds { required: needed, balance });

@@ -1,5 +1,7 @@
 //! The executor through its public face: the rules of the OP Stack, calls, estimates, and a block of mainnet.
 
+#![allow(clippy::unwrap_used)]
+
 mod calls;
 mod candidates;
 mod deposits;

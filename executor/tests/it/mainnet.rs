@@ -13,7 +13,7 @@ use millrace_protocol::{ChainSpec, EthereumForks};
 use millrace_types::{Header, SealedHeader, Transaction, TxEnvelope};
 use serde::{Deserialize, de::DeserializeOwned};
 
-use crate::world::{World, account, enveloped, included};
+use crate::world::{World, enveloped, included};
 
 #[derive(Deserialize)]
 struct Block {
@@ -182,7 +182,6 @@ fn a_mainnet_block_executes() {
         transactions.into_iter().map(Tx::into_transaction).map(Candidate::new).collect();
     let mut open = executor.open(attributes.clone(), world.view()).unwrap();
     let group = open.run(&candidates, Limits::NONE).unwrap();
-    let mut tips = U256::ZERO;
     let mut succeeded = 0;
     for (candidate, outcome) in candidates.iter().zip(group.outcomes) {
         use alloy_consensus::Transaction as _;
@@ -191,8 +190,6 @@ fn a_mainnet_block_executes() {
         let transaction = &candidate.transaction;
         assert!(included.gas_used <= transaction.gas_limit());
         assert_eq!(included.l1_fee, U256::ZERO);
-        let tip = transaction.effective_tip_per_gas(block.basefee).unwrap();
-        tips += U256::from(tip) * U256::from(included.gas_used);
         succeeded += usize::from(included.receipt.success);
     }
     let built = open.finish().unwrap();
