@@ -1,7 +1,7 @@
 //! The binary: reads the command line, sets up logs and signals, and hands over to the library.
 
 use std::{
-    io::{self, Write},
+    io::{self, IsTerminal, Write},
     process::ExitCode,
 };
 
@@ -80,7 +80,10 @@ fn start_logs(settings: &Settings) -> anyhow::Result<()> {
     let filter = settings.log.as_deref().unwrap_or("info");
     let filter =
         EnvFilter::try_new(filter).with_context(|| format!("log: {filter:?} is not a filter"))?;
-    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    let logs = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal());
     match settings.log_format {
         Some(LogFormat::Json) => logs.json().flatten_event(true).init(),
         _ => logs.init(),

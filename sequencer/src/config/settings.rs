@@ -44,7 +44,7 @@ pub struct Settings {
     /// How logs are written [default: text].
     #[arg(long, env = "MILLRACE_LOG_FORMAT", value_name = "FORMAT")]
     pub log_format: Option<LogFormat>,
-    /// What is logged, as `info` or `millrace_sequencer=debug,warn` [default: info].
+    /// What is logged, as `info` or `millrace_sequencer=debug,warn` [default: info, and warn of the key-value store].
     #[arg(long, env = "MILLRACE_LOG", value_name = "FILTER")]
     pub log: Option<String>,
 
@@ -123,7 +123,7 @@ impl Settings {
             gas_limit: Some(200_000_000),
             threads: Some(std::thread::available_parallelism().map_or(1, usize::from)),
             log_format: Some(LogFormat::Text),
-            log: Some("info".into()),
+            log: Some("info,fjall=warn,lsm_tree=warn".into()),
             journal_url: None,
             state_cache_mib: Some(256),
             trie_cache_mib: Some(512),

@@ -286,10 +286,10 @@ async fn may_be_read_while_it_is_written(location: &str) {
 
 /// A dropped future may leave the block stored or not, but the journal knows which before it goes on.
 async fn survives_abandoned_appends(location: &str) {
-    let blocks = chain(40);
+    let blocks = chain(20);
     let journal = open(location).await;
     for (index, block) in blocks.iter().enumerate() {
-        let patience = std::time::Duration::from_micros(index as u64 * 100);
+        let patience = std::time::Duration::from_micros(index as u64 * 200);
         let _ = tokio::time::timeout(patience, journal.append(block)).await;
         journal.append(block).await.unwrap();
         assert_eq!(journal.tip(), Some(id(block)));

@@ -1,0 +1,4 @@
+//! What the integration tests share.
+
+pub(crate) mod node;
+pub(crate) mod wallet;

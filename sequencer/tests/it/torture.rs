@@ -1,0 +1,197 @@
+//! Killed at random moments under load, over and over: what was acknowledged must still be there, unchanged.
+//!
+//! `MILLRACE_TORTURE_ROUNDS` sets how often (100 by default), `MILLRACE_TORTURE_SEED` replays a run's moments.
+
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use alloy_primitives::{Address, hex, keccak256};
+use alloy_signer_local::PrivateKeySigner;
+use rand::{Rng, SeedableRng, rngs::StdRng};
+use serde_json::{Value, json};
+
+use crate::support::{
+    node::{Node, Rpc, quantity, wait_for},
+    wallet::{dev_account, sign, transfer},
+};
+
+const ACCOUNTS: usize = 50;
+
+/// Where a client saw its transaction: a receipt's block number, block hash and index.
+type Place = (u64, String, u64);
+
+/// Every inclusion that any client was told of, by transaction hash.
+type Acknowledged = Arc<Mutex<BTreeMap<String, Place>>>;
+
+#[test]
+fn torture_kill_nine_loses_nothing_acknowledged() {
+    let setting = |name: &str, default: u64| {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "a test's knobs are not the node's configuration"
+        )]
+        let value = std::env::var(name);
+        value.map_or(default, |text| text.parse().expect("a number"))
+    };
+    let rounds = setting("MILLRACE_TORTURE_ROUNDS", 100);
+    let seed = setting("MILLRACE_TORTURE_SEED", rand::random());
+    println!("torture: {rounds} rounds, MILLRACE_TORTURE_SEED={seed}");
+
+    let mut rng = StdRng::seed_from_u64(seed);
+    let data_dir = tempfile::tempdir().expect("a directory");
+    let accounts: Vec<PrivateKeySigner> = (0..ACCOUNTS).map(|_| signer(&mut rng)).collect();
+    let acknowledged = Acknowledged::default();
+    fund(data_dir.path(), &accounts);
+
+    let mut checked = 0;
+    for round in 0..rounds {
+        let node = Node::start(data_dir.path(), &[]);
+        // What this round's predecessor was told must be there; all of it is looked at again in the end.
+        let told = acknowledged.lock().unwrap().clone();
+        for (hash, place) in told.iter().filter(|(_, (number, ..))| *number >= checked) {
+            assert_eq!(lookup(&node.rpc, hash).as_ref(), Some(place), "round {round}: {hash}");
+        }
+        checked = node.rpc.block_number().saturating_sub(2);
+
+        let load = Load::start(&node.rpc, &accounts, &acknowledged);
+        thread::sleep(Duration::from_millis(rng.random_range(50..1_800)));
+        node.kill();
+        load.stop();
+    }
+
+    // Without its state directory the node has to recompute every state root of the chain.
+    std::fs::remove_dir_all(data_dir.path().join("state")).expect("remove the state");
+    let node = Node::start(data_dir.path(), &[]);
+    let told = acknowledged.lock().unwrap();
+    for (hash, place) in told.iter() {
+        assert_eq!(lookup(&node.rpc, hash).as_ref(), Some(place), "in the end: {hash}");
+    }
+    let blocks = check_chain(&node.rpc);
+    println!("torture: {} inclusions acknowledged in {blocks} blocks, none lost", told.len());
+    assert!(told.len() as u64 >= rounds, "the load never got going");
+    assert!(node.terminate().success());
+}
+
+fn signer(rng: &mut StdRng) -> PrivateKeySigner {
+    PrivateKeySigner::from_bytes(&keccak256(rng.random::<[u8; 32]>())).expect("a key")
+}
+
+/// Gives every account some ether, and waits until it is there.
+fn fund(data_dir: &Path, accounts: &[PrivateKeySigner]) {
+    let node = Node::start(data_dir, &[]);
+    let rich = dev_account(0);
+    let mut last = Value::Null;
+    for (nonce, account) in accounts.iter().enumerate() {
+        let tx = transfer(account.address(), 1_000_000_000_000_000_000, nonce as u64);
+        last = node.rpc.call("eth_sendRawTransaction", json!([sign(&rich, tx).1]));
+    }
+    node.rpc.receipt(last.as_str().expect("a hash"));
+    assert!(node.terminate().success());
+}
+
+/// Where the node says that a transaction is.
+fn lookup(rpc: &Rpc, hash: &str) -> Option<Place> {
+    let answer = rpc.answer("eth_getTransactionReceipt", json!([hash]))?;
+    place(answer.get("result")?)
+}
+
+fn place(receipt: &Value) -> Option<Place> {
+    let block_hash = receipt.get("blockHash")?.as_str()?.to_owned();
+    Some((quantity(&receipt["blockNumber"]), block_hash, quantity(&receipt["transactionIndex"])))
+}
+
+/// Clients that send as fast as they get receipts, until the node is gone.
+struct Load {
+    stop: Arc<AtomicBool>,
+    clients: Vec<thread::JoinHandle<()>>,
+}
+
+impl Load {
+    fn start(rpc: &Rpc, accounts: &[PrivateKeySigner], acknowledged: &Acknowledged) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        // Five threads of ten accounts each leave the two cores of a CI machine to the node.
+        let clients = accounts
+            .chunks(10)
+            .map(|accounts| {
+                let (rpc, accounts) = (rpc.clone(), accounts.to_vec());
+                let (stop, acknowledged) = (stop.clone(), acknowledged.clone());
+                thread::spawn(move || {
+                    // Relaxed: the flag carries no data; seeing it late costs one more request.
+                    while !stop.load(Ordering::Relaxed) {
+                        if burst(&rpc, &accounts, &acknowledged).is_none() {
+                            return;
+                        }
+                    }
+                })
+            })
+            .collect();
+        Self { stop, clients }
+    }
+
+    fn stop(self) {
+        self.stop.store(true, Ordering::Relaxed);
+        for client in self.clients {
+            client.join().expect("a client");
+        }
+    }
+}
+
+/// Sends a few transfers from each account and collects the receipts; `None` once the node is gone.
+fn burst(rpc: &Rpc, accounts: &[PrivateKeySigner], acknowledged: &Acknowledged) -> Option<()> {
+    let mut sent = Vec::new();
+    for account in accounts {
+        let count = rpc.answer("eth_getTransactionCount", json!([account.address(), "pending"]))?;
+        let first = quantity(count.get("result")?);
+        for nonce in first..first + 4 {
+            let (_, raw) = sign(account, transfer(Address::repeat_byte(7), 1, nonce));
+            let answer = rpc.answer("eth_sendRawTransaction", json!([raw]))?;
+            match answer.get("result") {
+                Some(hash) => sent.push(hash.as_str()?.to_owned()),
+                // A transaction that the last process had journaled and this one sees twice is no failure.
+                None => assert!(answer["error"]["code"].is_i64(), "{answer}"),
+            }
+        }
+    }
+    for hash in sent {
+        // Dropped transactions exist (a killed pool is gone), so nobody waits for ever.
+        for _ in 0..200 {
+            if let Some(place) = lookup(rpc, &hash) {
+                acknowledged.lock().unwrap().insert(hash, place);
+                break;
+            }
+            rpc.answer("eth_chainId", json!([]))?;
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+    Some(())
+}
+
+/// Walks the whole chain: numbers and parent hashes must link. Returns its length.
+fn check_chain(rpc: &Rpc) -> u64 {
+    let tip = rpc.block_number();
+    let mut parent: Option<String> = None;
+    let mut timestamp = 0;
+    for number in 0..=tip {
+        let block = wait_for("a block", || {
+            Some(rpc.call("eth_getBlockByNumber", json!([format!("{number:#x}"), false])))
+                .filter(|b| !b.is_null())
+        });
+        assert_eq!(quantity(&block["number"]), number);
+        if let Some(parent) = &parent {
+            assert_eq!(block["parentHash"].as_str(), Some(parent.as_str()), "block {number}");
+        }
+        assert!(quantity(&block["timestamp"]) > timestamp, "block {number}");
+        timestamp = quantity(&block["timestamp"]);
+        parent = block["hash"].as_str().map(String::from);
+        assert_eq!(hex::decode(parent.as_deref().expect("a hash")).expect("hex").len(), 32);
+    }
+    tip
+}
