@@ -6,7 +6,7 @@ use alloy_primitives::{
     Address, B256, Bytes, U256,
     map::{AddressMap, B256Map, Entry, HashMap},
 };
-use millrace_types::{Account, AccountDiff, StateDiff};
+use millrace_types::{Account, AccountDiff, StateDiff, StorageMap};
 use revm::{
     Database,
     primitives::KECCAK_EMPTY,
@@ -21,11 +21,13 @@ use crate::{StateError, StateView};
 /// shared one would bounce between cores.
 pub(crate) struct Overlay {
     view: Arc<dyn StateView>,
-    accounts: AddressMap<Cached>,
+    /// Where in the list each account lies. The list itself would make a large map, with a cache miss for every look.
+    places: AddressMap<u32>,
+    accounts: Vec<Cached>,
     codes: B256Map<Bytecode>,
     block_hashes: HashMap<u64, B256>,
-    /// Accounts whose changes were not taken yet, each once.
-    dirty: Vec<Address>,
+    /// Places of accounts whose changes were not taken yet, each once.
+    dirty: Vec<u32>,
     /// Code deployed since changes were last taken.
     deployed: Vec<(B256, Bytes)>,
     /// Fees that accrue to accounts which nobody looks at: folded in when somebody does.
@@ -33,16 +35,24 @@ pub(crate) struct Overlay {
 }
 
 /// An account that somebody asked for.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Cached {
+    address: Address,
     account: Option<Account>,
-    slots: HashMap<U256, Slot>,
-    /// The view's storage of this account is gone.
-    wiped: bool,
     /// It is in the list of dirty accounts.
     dirty: bool,
     /// It was wiped since changes were last taken.
     newly_wiped: bool,
+    /// Most accounts have none.
+    storage: Option<Box<Storage>>,
+}
+
+/// The storage of an account that somebody asked for.
+#[derive(Debug, Default)]
+struct Storage {
+    slots: HashMap<U256, Slot>,
+    /// The view's storage of this account is gone.
+    wiped: bool,
     /// Slots whose changes were not taken yet, each once.
     dirty_slots: Vec<U256>,
 }
@@ -63,7 +73,8 @@ impl Overlay {
     pub(crate) fn new(view: Arc<dyn StateView>) -> Self {
         Self {
             view,
-            accounts: AddressMap::default(),
+            places: AddressMap::default(),
+            accounts: Vec::new(),
             codes: B256Map::default(),
             block_hashes: HashMap::default(),
             dirty: Vec::new(),
@@ -96,15 +107,15 @@ impl Overlay {
     }
 
     fn commit_account(&mut self, address: Address, account: revm::state::Account) {
-        let cached = self.accounts.entry(address).or_default();
+        // A transaction touches only what it loaded, and loading it gave it a place.
+        let place = self.places[&address];
+        let cached = &mut self.accounts[place as usize];
         if account.is_selfdestructed() {
             if cached.account.is_some() {
                 cached.account = None;
-                cached.slots.clear();
-                cached.dirty_slots.clear();
-                cached.wiped = true;
                 cached.newly_wiped = true;
-                mark(&mut self.dirty, cached, address);
+                *cached.storage() = Storage { wiped: true, ..Storage::default() };
+                mark(&mut self.dirty, cached, place);
             }
             return;
         }
@@ -126,20 +137,13 @@ impl Overlay {
         }
         cached.account = after;
         for (key, slot) in account.storage {
-            if !slot.is_changed() {
-                continue;
-            }
-            changed = true;
-            let cached_slot =
-                cached.slots.entry(key).or_insert(Slot { value: slot.present_value, dirty: false });
-            cached_slot.value = slot.present_value;
-            if !cached_slot.dirty {
-                cached_slot.dirty = true;
-                cached.dirty_slots.push(key);
+            if slot.is_changed() {
+                changed = true;
+                cached.storage().change(key, slot.present_value);
             }
         }
         if changed {
-            mark(&mut self.dirty, cached, address);
+            mark(&mut self.dirty, cached, place);
         }
     }
 
@@ -150,19 +154,14 @@ impl Overlay {
         }
         let mut diff = StateDiff::default();
         diff.accounts.reserve(self.dirty.len());
-        for address in self.dirty.drain(..) {
-            let Some(cached) = self.accounts.get_mut(&address) else { continue };
-            let mut storage =
-                HashMap::with_capacity_and_hasher(cached.dirty_slots.len(), Default::default());
-            for key in cached.dirty_slots.drain(..) {
-                if let Some(slot) = cached.slots.get_mut(&key) {
-                    slot.dirty = false;
-                    storage.insert(key, slot.value);
-                }
-            }
+        for place in self.dirty.drain(..) {
+            let cached = &mut self.accounts[place as usize];
             cached.dirty = false;
             let wiped = std::mem::take(&mut cached.newly_wiped);
-            diff.accounts.insert(address, AccountDiff { account: cached.account, wiped, storage });
+            let storage = cached.storage.as_mut().map(|storage| storage.take_changes());
+            let storage = storage.unwrap_or_default();
+            diff.accounts
+                .insert(cached.address, AccountDiff { account: cached.account, wiped, storage });
         }
         diff.codes.extend(self.deployed.drain(..));
         Ok(diff)
@@ -193,41 +192,83 @@ impl Overlay {
         slots: impl IntoIterator<Item = (U256, U256)>,
         wipe: bool,
     ) -> Result<(), StateError> {
-        let cached = self.load(address)?;
+        let storage = self.load(address)?.storage();
         if wipe {
-            cached.wiped = true;
-            cached.slots.clear();
+            *storage = Storage { wiped: true, ..Storage::default() };
         }
         let slots = slots.into_iter().map(|(key, value)| (key, Slot { value, dirty: false }));
-        cached.slots.extend(slots);
+        storage.slots.extend(slots);
         Ok(())
     }
 
     /// The account with all that it is owed.
     fn load(&mut self, address: Address) -> Result<&mut Cached, StateError> {
-        let cached = match self.accounts.entry(address) {
-            Entry::Occupied(entry) => entry.into_mut(),
-            Entry::Vacant(entry) => {
-                let account = self.view.account(&address)?;
-                entry.insert(Cached { account, ..Cached::default() })
-            }
-        };
+        let place = self.place(address)?;
+        let cached = &mut self.accounts[place as usize];
         for credit in &mut self.credits {
             if credit.recipient == address && !credit.amount.is_zero() {
                 let amount = std::mem::take(&mut credit.amount);
                 let account = cached.account.get_or_insert_default();
                 account.balance = account.balance.saturating_add(amount);
-                mark(&mut self.dirty, cached, address);
+                mark(&mut self.dirty, cached, place);
             }
         }
         Ok(cached)
     }
+
+    fn place(&mut self, address: Address) -> Result<u32, StateError> {
+        match self.places.entry(address) {
+            Entry::Occupied(entry) => Ok(*entry.get()),
+            Entry::Vacant(entry) => {
+                let account = self.view.account(&address)?;
+                // Each costs gas: a block cannot touch so many accounts that 32 bits do not suffice.
+                let place = self.accounts.len() as u32;
+                self.accounts.push(Cached {
+                    address,
+                    account,
+                    dirty: false,
+                    newly_wiped: false,
+                    storage: None,
+                });
+                Ok(*entry.insert(place))
+            }
+        }
+    }
 }
 
-fn mark(dirty: &mut Vec<Address>, cached: &mut Cached, address: Address) {
+impl Cached {
+    fn storage(&mut self) -> &mut Storage {
+        self.storage.get_or_insert_default()
+    }
+}
+
+impl Storage {
+    fn change(&mut self, key: U256, value: U256) {
+        let slot = self.slots.entry(key).or_insert(Slot { value, dirty: false });
+        slot.value = value;
+        if !slot.dirty {
+            slot.dirty = true;
+            self.dirty_slots.push(key);
+        }
+    }
+
+    fn take_changes(&mut self) -> StorageMap {
+        let mut changes =
+            StorageMap::with_capacity_and_hasher(self.dirty_slots.len(), Default::default());
+        for key in self.dirty_slots.drain(..) {
+            if let Some(slot) = self.slots.get_mut(&key) {
+                slot.dirty = false;
+                changes.insert(key, slot.value);
+            }
+        }
+        changes
+    }
+}
+
+fn mark(dirty: &mut Vec<u32>, cached: &mut Cached, place: u32) {
     if !cached.dirty {
         cached.dirty = true;
-        dirty.push(address);
+        dirty.push(place);
     }
 }
 
@@ -256,18 +297,13 @@ impl Database for Overlay {
     }
 
     fn storage(&mut self, address: Address, key: U256) -> Result<U256, StateError> {
-        let cached = match self.accounts.entry(address) {
-            Entry::Occupied(entry) => entry.into_mut(),
-            Entry::Vacant(entry) => {
-                let account = self.view.account(&address)?;
-                entry.insert(Cached { account, ..Cached::default() })
-            }
-        };
-        match cached.slots.entry(key) {
+        let place = self.place(address)?;
+        let storage = self.accounts[place as usize].storage();
+        match storage.slots.entry(key) {
             Entry::Occupied(entry) => Ok(entry.get().value),
             Entry::Vacant(entry) => {
                 let value =
-                    if cached.wiped { U256::ZERO } else { self.view.storage(&address, &key)? };
+                    if storage.wiped { U256::ZERO } else { self.view.storage(&address, &key)? };
                 entry.insert(Slot { value, dirty: false });
                 Ok(value)
             }
