@@ -11,8 +11,8 @@ use alloy_eips::eip2718::Encodable2718;
 use alloy_primitives::{Address, Bytes, TxKind, U256};
 use alloy_signer::SignerSync;
 use alloy_signer_local::PrivateKeySigner;
-use millrace_sequencer::mempool::decode_and_recover_batch;
-use millrace_types::TxEnvelope;
+use millrace_types::{Transaction, TxEnvelope};
+use rayon::prelude::*;
 
 fn main() {
     let signer = PrivateKeySigner::from_slice(&[7; 32]).expect("a valid key");
@@ -34,9 +34,10 @@ fn main() {
     for group in [1, 64, 1_024] {
         let start = Instant::now();
         for chunk in encoded.chunks(group) {
-            for recovered in decode_and_recover_batch(chunk.to_vec()) {
-                assert_eq!(recovered.expect("is valid").sender(), signer.address());
-            }
+            chunk.par_iter().for_each(|bytes| {
+                let transaction = Transaction::decode(bytes.clone()).expect("is valid");
+                assert_eq!(transaction.sender(), signer.address());
+            });
         }
         let us = start.elapsed().as_secs_f64() * 1e6 / encoded.len() as f64;
         println!("RESULT name=recover group={group} us_per_tx={us:.1}");

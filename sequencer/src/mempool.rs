@@ -6,7 +6,7 @@
 //! The path of a transaction, one line a thread that walks it:
 //!
 //! ```text
-//! any thread   decode_and_recover_batch ─► Rules::admit             (no lock: signature, gas, size, fees)
+//! any thread   Transaction::decode ─► Rules::admit                  (no lock: signature, gas, size, fees)
 //! under lock   Mempool::insert_many ─► queued ◄─► pending           (nonce, balance, replacement, bounds)
 //! builder      Mempool::take_best ─► in flight ─► Mempool::committed
 //!                                        └─ deferred ─► pending
@@ -34,7 +34,6 @@ mod insert;
 mod limits;
 mod offers;
 mod pool;
-mod recover;
 mod rules;
 mod sender;
 mod slab;
@@ -56,7 +55,6 @@ pub use self::{
     insert::Inserted,
     limits::Limits,
     pool::Mempool,
-    recover::decode_and_recover_batch,
     rules::{Admitted, Rules},
     sender::{Accounts, SenderCode, SenderState},
     views::{SenderContent, Stats},
