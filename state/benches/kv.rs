@@ -3,7 +3,7 @@
 //! Accounts as the state stores them (20-byte random keys, 70-byte values), written in batches as a checkpoint would,
 //! each batch one durable transaction, then read at random through a cache of bounded size. Run as
 //! `make bench NAME=kv`, or with sizes: `cargo bench -p millrace-state --bench kv -- 1000000 10000000`.
-#![expect(missing_docs, clippy::print_stdout, clippy::unwrap_used, reason = "a benchmark")]
+#![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a benchmark")]
 
 use std::{
     path::Path,

@@ -27,9 +27,11 @@ pub(crate) struct Overlay {
 
 /// A map that remembers the value of a key at every block that set it.
 pub(crate) struct VersionedMap<K, V> {
-    shards: Box<[RwLock<HashMap<K, Versions<V>>>]>,
+    shards: Box<[RwLock<Shard<K, V>>]>,
     hasher: DefaultHashBuilder,
 }
+
+type Shard<K, V> = HashMap<K, Versions<V>>;
 
 /// Enough that a writer and readers seldom meet.
 const SHARDS: usize = 128;
@@ -115,7 +117,7 @@ impl<K: Eq + Hash, V: Clone> VersionedMap<K, V> {
         self.shards.iter().map(|shard| shard.read().len()).sum()
     }
 
-    fn shard(&self, key: &K) -> &RwLock<HashMap<K, Versions<V>>> {
+    fn shard(&self, key: &K) -> &RwLock<Shard<K, V>> {
         // The map inside uses the low and the top bits of its own hash; any bits will do here.
         &self.shards[(self.hasher.hash_one(key) >> 32) as usize % SHARDS]
     }

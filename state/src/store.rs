@@ -279,17 +279,17 @@ impl Snapshot {
         Ok(Some(value).filter(|value| !value.is_empty()))
     }
 
-    /// The first entry in the range from `from` up to and including `through`.
+    /// The value of the first key in the range from `from` up to and including `through`.
     pub(crate) fn first(
         &self,
         table: Table,
         from: &[u8],
         through: &[u8],
-    ) -> Result<Option<(Vec<u8>, Vec<u8>)>, StoreError> {
+    ) -> Result<Option<Vec<u8>>, StoreError> {
         self.inner
             .range(&self.tables[table as usize], from..=through)
             .next()
-            .map(|entry| entry.into_inner().map(|(key, value)| (key.to_vec(), value.to_vec())))
+            .map(|entry| entry.value().map(|value| value.to_vec()))
             .transpose()
             .map_err(|error| failure("read from the store", error))
     }

@@ -108,12 +108,11 @@ fn unwind_store(
     Ok(record)
 }
 
+/// Trie records that are set or, with `None`, deleted.
+type Records = Vec<(TrieId, NibblePath, Option<Vec<u8>>)>;
+
 /// The trie records that change when `undo` leads from the base to the state with `root`.
-fn undone_nodes(
-    base: &Base,
-    undo: &StateDiff,
-    root: B256,
-) -> Result<Vec<(TrieId, NibblePath, Option<Vec<u8>>)>, StoreError> {
+fn undone_nodes(base: &Base, undo: &StateDiff, root: B256) -> Result<Records, StoreError> {
     let mut trie = StateTrie::new(base.record.root);
     trie.apply(undo, base).map_err(store_error)?;
     if trie.root() != root {

@@ -339,8 +339,7 @@ impl Base {
             return Err(ReadError::Pruned { oldest });
         }
         let (from, through) = (key.history(at + 1), key.history(number));
-        let change = self.snapshot.first(Table::History, &from, &through)?;
-        Ok(change.map(|(_, before)| before))
+        Ok(self.snapshot.first(Table::History, &from, &through)?)
     }
 
     /// A trie record at the base.

@@ -116,13 +116,14 @@ fn a_torn_checkpoint_never_happened() {
     let (mut chain, genesis) = Chain::genesis();
     let (state, _) = State::create(dir.path(), never.clone(), &genesis).unwrap();
     let mut log_bytes = Vec::new();
-    for number in 1..=2 {
+    for number in 1..=2u64 {
         let mut diff = chain.next();
         // Several pages in one value.
-        let code: Vec<u8> = (0..24_576u32).map(|at| (at * number / 7) as u8).collect();
+        let mut rng = StdRng::seed_from_u64(SEED ^ number);
+        let code: Vec<u8> = (0..24_576).map(|_| rng.random()).collect();
         diff.codes.insert(alloy_primitives::keccak256(&code), code.into());
-        state.commit(u64::from(number), Arc::new(diff)).unwrap();
-        state.allow_checkpoint(u64::from(number));
+        state.commit(number, Arc::new(diff)).unwrap();
+        state.allow_checkpoint(number);
         state.flush().unwrap();
         log_bytes.push(log(dir.path()).1);
     }

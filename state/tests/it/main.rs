@@ -1,5 +1,5 @@
 //! The state as its users see it, against a plain map of each block.
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests, which print their seeds")]
 
 mod crash;
 mod limits;
