@@ -14,6 +14,9 @@ use super::{
 };
 use crate::keccak::{Batcher, keccak256_batch};
 
+/// So many nodes are read ahead of their use, for the waits for memory to overlap.
+const AHEAD: usize = 16;
+
 /// A node to hash.
 #[derive(Debug, Clone, Copy, Default)]
 struct Job {
@@ -41,16 +44,24 @@ pub(super) fn hash(subtrees: &mut [&mut Subtree]) {
     let mut level = 0;
     while level <= deepest {
         let jobs = std::mem::take(&mut levels[level]);
-        for job in &jobs {
-            let below = expand(subtrees[job.subtree as usize], job, &mut levels, level);
-            deepest = deepest.max(below);
+        for jobs in jobs.chunks(AHEAD) {
+            jobs.iter().for_each(|job| subtrees[job.subtree as usize].arena.touch(job.node, true));
+            for job in jobs {
+                let below = expand(subtrees[job.subtree as usize], job, &mut levels, level);
+                deepest = deepest.max(below);
+            }
         }
         levels[level] = jobs;
         level += 1;
     }
     let mut batcher = Batcher::<Job>::new();
     for depth in (0..=deepest).rev() {
-        for job in &levels[depth] {
+        for (at, job) in levels[depth].iter().enumerate() {
+            if at % AHEAD == 0 {
+                for job in levels[depth][at..].iter().take(AHEAD) {
+                    subtrees[job.subtree as usize].arena.touch(job.node, false);
+                }
+            }
             let subtree = &mut *subtrees[job.subtree as usize];
             let len = subtree.encoded_len(job.node, depth);
             let is_trie_root = depth == 0;

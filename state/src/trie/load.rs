@@ -11,7 +11,7 @@ use super::{
     path::{NibblePath, common_nibbles, nibble},
     record::Record,
     rlp::Reference,
-    source::{NodeSource, TrieError, TrieId},
+    source::{NoSource, NodeSource, TrieError, TrieId},
     subtree::{Item, Subtree},
 };
 
@@ -31,6 +31,15 @@ impl Subtree {
         items: &[Item],
         source: &S,
     ) -> Result<(), TrieError<S::Error>> {
+        if self.stubs > 0 { self.descend(id, items, source) } else { Ok(()) }
+    }
+
+    fn descend<S: NodeSource>(
+        &mut self,
+        id: TrieId,
+        items: &[Item],
+        source: &S,
+    ) -> Result<(), TrieError<S::Error>> {
         let Some(first) = items.first() else { return Ok(()) };
         if self.root.node == NodeRef::STUB {
             self.root.node =
@@ -39,7 +48,6 @@ impl Subtree {
         let start =
             |item| Cursor { item: item as u32, node: self.root.node, depth: self.base as u32 };
         let mut cursors: Vec<Cursor> = (0..items.len()).map(start).collect();
-        let mut leaves = 0u8;
         while !cursors.is_empty() {
             let mut kept = 0;
             for at in 0..cursors.len() {
@@ -49,8 +57,8 @@ impl Subtree {
                 let (node, depth) = match node.kind() {
                     Kind::Empty => continue,
                     Kind::Stub => unreachable!("loaded where the link to it was read"),
-                    Kind::Leaf(block) => {
-                        leaves ^= self.arena.at(block)[0];
+                    Kind::Leaf(_) => {
+                        self.arena.touch(node, false);
                         continue;
                     }
                     Kind::Branch(block) => {
@@ -88,9 +96,14 @@ impl Subtree {
             }
             cursors.truncate(kept);
         }
-        // Reading the leaves is the point; nobody needs what was read.
-        std::hint::black_box(leaves);
         Ok(())
+    }
+
+    /// Has all of a large batch's way in the cache before one change after the other goes down it: again, if some of it
+    /// had to be loaded, as by the time that the last shard is loaded the first one is not there any more.
+    pub(super) fn warm(&mut self, id: TrieId, items: &[Item]) {
+        let loaded = self.descend(id, items, &NoSource);
+        assert!(loaded.is_ok(), "a batch is loaded before it is applied");
     }
 
     /// Loads the node that `key` leads to at `depth`.
@@ -107,8 +120,10 @@ impl Subtree {
             .node(trie, &path)
             .map_err(|source| TrieError::Source { trie, path, source })?
             .ok_or(TrieError::Missing { trie, path })?;
-        Record::decode(&record, &path)
-            .and_then(|record| record.load(depth, expected, &mut self.arena))
-            .map_err(|reason| TrieError::Corrupt { trie, path, reason })
+        let corrupt = |reason| TrieError::Corrupt { trie, path, reason };
+        let record = Record::decode(&record, &path).map_err(corrupt)?;
+        let node = record.load(depth, expected, &mut self.arena).map_err(corrupt)?;
+        self.stubs = self.stubs - 1 + record.stubs();
+        Ok(node)
     }
 }

@@ -170,6 +170,16 @@ impl<'a> Reader<'a> {
 }
 
 impl<'a> Record<'a> {
+    /// How many stubs there will be in its place.
+    pub(super) fn stubs(&self) -> usize {
+        match self {
+            Self::Root(child) => usize::from(child.is_stub()),
+            Self::Branch { children, .. } => {
+                children.iter().flatten().filter(|child| child.is_stub()).count()
+            }
+        }
+    }
+
     /// Reads a record that was stored at `path`.
     pub(super) fn decode(record: &'a [u8], path: &NibblePath) -> Result<Self, Flaw> {
         let mut reader = Reader(record);
@@ -267,6 +277,11 @@ impl Child<'_> {
                 encoding
             }
         }
+    }
+
+    /// Whether placing it leaves a stub.
+    const fn is_stub(&self) -> bool {
+        !matches!(self, Self::Leaf { .. })
     }
 
     fn place(&self, arena: &mut Arena) -> NodeRef {

@@ -10,6 +10,9 @@ use super::{
     value::ValueRef,
 };
 
+/// The longest encoding of a node: a branch with sixteen hashes.
+const NODE_BYTES_MAX: usize = 532;
+
 /// How a parent refers to a node: by hash, or, when its encoding is shorter than a hash, by the encoding itself.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Reference {
@@ -245,6 +248,9 @@ impl Branch<'_> {
 
     #[inline]
     pub(super) fn write(&self, out: &mut [u8]) {
+        if self.inline == 0 {
+            return self.write_hashes(out);
+        }
         let mut out = Writer::new(out);
         out.list_header(self.payload_len());
         let mut references = self.references.iter();
@@ -263,5 +269,26 @@ impl Branch<'_> {
             }
         }
         out.byte(0x80);
+    }
+
+    /// The same when no child is inlined, without a branch that depends on the mask, which is as good as random: every
+    /// nibble writes a whole hash, and the next one begins where this one's own encoding ends.
+    #[inline]
+    fn write_hashes(&self, out: &mut [u8]) {
+        let mut buffer = [0; NODE_BYTES_MAX + 33];
+        let payload = self.payload_len();
+        Writer::new(&mut buffer).list_header(payload);
+        let mut at = list_len(payload) - payload;
+        let (mut rank, last) = (0, self.references.len() - 1);
+        for nibble in 0..16 {
+            let present = usize::from(self.mask >> nibble & 1);
+            let slot: &mut [u8; 33] = buffer[at..].first_chunk_mut().expect("room for a hash");
+            slot[1..].copy_from_slice(&self.references[rank.min(last)]);
+            slot[0] = 0x80 + 0x20 * present as u8;
+            rank += present;
+            at += 1 + 32 * present;
+        }
+        buffer[at] = 0x80;
+        out.copy_from_slice(&buffer[..=at]);
     }
 }

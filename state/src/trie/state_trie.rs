@@ -59,34 +59,39 @@ struct Storage {
 }
 
 /// What happens to one account's leaf.
-struct AccountChange {
+struct AccountChange<'a> {
     key: B256,
-    kind: AccountChangeKind,
+    diff: &'a AccountDiff,
 }
 
-enum AccountChangeKind {
-    Delete,
-    Put { nonce: u64, balance: U256, code_hash: B256, wiped: bool },
-    StorageRoot(B256),
-}
-
-impl Change for AccountChange {
+impl Change for AccountChange<'_> {
     fn is_delete(&self) -> bool {
-        matches!(self.kind, AccountChangeKind::Delete)
+        self.diff.account.is_none()
     }
 
     fn value(&self, old: Option<ValueRef<'_>>) -> Value {
-        match &self.kind {
-            AccountChangeKind::Delete => unreachable!("nothing to put"),
-            AccountChangeKind::Put { nonce, balance, code_hash, wiped } => {
-                let old = old.filter(|_| !wiped);
-                let storage_root = old.map_or(EMPTY_ROOT_HASH, |old| old.storage_root());
-                Value::account(*nonce, balance, &storage_root, code_hash)
-            }
-            AccountChangeKind::StorageRoot(root) => {
-                Value::with_storage_root(old.expect("storage belongs to an account"), root)
-            }
-        }
+        let account = self.diff.account.as_ref().expect("a deletion puts nothing");
+        let old = old.filter(|_| !self.diff.wiped);
+        // Whatever storage changes: its root comes with the next hashing.
+        let storage_root = old.map_or(EMPTY_ROOT_HASH, |old| old.storage_root());
+        let code_hash = account.bytecode_hash.unwrap_or(KECCAK256_EMPTY);
+        Value::account(account.nonce, &account.balance, &storage_root, &code_hash)
+    }
+}
+
+/// A storage root that becomes known.
+struct StorageRoot {
+    key: B256,
+    root: B256,
+}
+
+impl Change for StorageRoot {
+    fn is_delete(&self) -> bool {
+        false
+    }
+
+    fn value(&self, old: Option<ValueRef<'_>>) -> Value {
+        Value::with_storage_root(old.expect("storage belongs to an account"), &self.root)
     }
 }
 
@@ -364,11 +369,7 @@ impl StateTrie {
         // Storage that goes without any that comes: with its account, or wiped.
         let mut gone = Vec::new();
         for change in accounts {
-            let goes = match change.kind {
-                AccountChangeKind::Delete => true,
-                AccountChangeKind::Put { wiped, .. } => wiped,
-                AccountChangeKind::StorageRoot(_) => false,
-            };
+            let goes = change.diff.account.is_none() || change.diff.wiped;
             let comes = || {
                 let at = self.by_address.get(&change.key)?;
                 changes.binary_search_by_key(&(*at as usize), |(at, _)| *at).ok()
@@ -410,8 +411,7 @@ impl StateTrie {
             let storage = &mut self.storages[*at as usize];
             storage.tree.finish_hash();
             storage.pending = false;
-            let kind = AccountChangeKind::StorageRoot(storage.tree.root());
-            changes.push(AccountChange { key, kind });
+            changes.push(StorageRoot { key, root: storage.tree.root() });
         }
         let batch = Batch::new(&changes, |change| &change.key);
         self.accounts.update(&batch, &changes);
@@ -462,20 +462,12 @@ fn pick<'a, 'b>(
 }
 
 /// A difference by hashed addresses and slots.
-fn hashed(diff: &StateDiff) -> (Vec<AccountChange>, Vec<StorageChange>) {
+fn hashed(diff: &StateDiff) -> (Vec<AccountChange<'_>>, Vec<StorageChange>) {
     let entries: Vec<(&Address, &AccountDiff)> = diff.accounts.iter().collect();
     let keys = hash_keys(&entries, |(address, _)| address.as_slice());
-    let accounts = entries.iter().zip(&keys).map(|((_, diff), key)| {
-        let kind = diff.account.as_ref().map_or(AccountChangeKind::Delete, |account| {
-            AccountChangeKind::Put {
-                nonce: account.nonce,
-                balance: account.balance,
-                code_hash: account.bytecode_hash.unwrap_or(KECCAK256_EMPTY),
-                wiped: diff.wiped,
-            }
-        });
-        AccountChange { key: *key, kind }
-    });
+    let accounts = (entries.iter().zip(&keys))
+        .map(|((_, diff), key)| AccountChange { key: *key, diff })
+        .collect();
     let with_storage: Vec<_> = (entries.iter().zip(&keys))
         .filter(|((_, diff), _)| diff.account.is_some() && !diff.storage.is_empty())
         .collect();
@@ -494,7 +486,7 @@ fn hashed(diff: &StateDiff) -> (Vec<AccountChange>, Vec<StorageChange>) {
         StorageChange { address: **address, wiped: diff.wiped, slots, batch }
     });
     let storages = storages.collect();
-    (accounts.collect(), storages)
+    (accounts, storages)
 }
 
 /// The hashes of many preimages, on all cores.

@@ -18,6 +18,8 @@ pub(super) struct Subtree {
     pub(super) base: usize,
     /// Branches that the store has and the trie has no longer (or has again).
     pub(super) removed: Vec<NibblePath>,
+    /// How many stubs there are: with none, nothing needs loading, and every key's way is known to be there.
+    pub(super) stubs: usize,
     /// About how many changes were applied since it was last hashed.
     pub(super) changes: usize,
 }
@@ -31,12 +33,13 @@ pub(super) struct Item {
 
 impl Subtree {
     /// A subtree of which nothing is in memory.
-    pub(super) const fn new(base: usize, root: Link) -> Self {
-        Self { arena: Arena::new(), root, base, removed: Vec::new(), changes: 0 }
+    pub(super) fn new(base: usize, root: Link) -> Self {
+        let stubs = usize::from(root.node == NodeRef::STUB);
+        Self { arena: Arena::new(), root, base, removed: Vec::new(), stubs, changes: 0 }
     }
 
     /// A subtree with nothing in it.
-    pub(super) const fn empty(base: usize) -> Self {
+    pub(super) fn empty(base: usize) -> Self {
         Self::new(base, Link::EMPTY)
     }
 
@@ -169,7 +172,8 @@ impl Subtree {
     /// and were not touched since the last such copy stay behind, as stubs.
     fn copy_from(&mut self, from: &Arena, node: NodeRef, evict: bool) -> NodeRef {
         match node.kind() {
-            Kind::Empty | Kind::Stub => node,
+            Kind::Empty => node,
+            Kind::Stub => self.stub(),
             Kind::Leaf(block) => {
                 let leaf = from.leaf(block);
                 self.arena.new_leaf(leaf.key, leaf.value)
@@ -186,7 +190,7 @@ impl Subtree {
                 if evict {
                     let needed = BranchFlags::UNSAVED.with(BranchFlags::TOUCHED);
                     if !flags.has(needed) {
-                        return NodeRef::STUB;
+                        return self.stub();
                     }
                     flags = flags.without(BranchFlags::TOUCHED);
                 }
@@ -209,6 +213,12 @@ impl Subtree {
         }
     }
 
+    /// One more stub.
+    fn stub(&mut self) -> NodeRef {
+        self.stubs += 1;
+        NodeRef::STUB
+    }
+
     /// Copies another subtree's nodes in, at and below `link`, all of them, and links to the copy.
     pub(super) fn adopt(&mut self, from: &Arena, link: Link) -> Link {
         Link { node: self.copy_from(from, link.node, false), ..link }
@@ -220,10 +230,11 @@ impl Subtree {
         debug_assert!(!self.root.stale, "an unhashed subtree is not evicted");
         let from = std::mem::replace(&mut self.arena, Arena::new());
         self.arena = Arena::with_capacity(from.live_bytes());
+        self.stubs = 0;
         self.root.node = match self.root.node.kind() {
             // Leaves and extensions have no record of their own: they live and die with the branch above.
             Kind::Leaf(_) | Kind::Extension(_) if self.base == 0 && !self.root.unsaved => {
-                NodeRef::STUB
+                self.stub()
             }
             _ => self.copy_from(&from, self.root.node, true),
         };

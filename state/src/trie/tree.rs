@@ -139,6 +139,7 @@ impl Tree {
 
     /// Applies a batch that is loaded.
     pub(super) fn update<C: Change>(&mut self, batch: &Batch, changes: &[C]) {
+        let id = self.id;
         match &mut self.shape {
             Shape::Whole(subtree) => {
                 subtree.update(batch.items(), changes);
@@ -146,9 +147,10 @@ impl Tree {
             }
             Shape::Split(split) => {
                 if batch.is_large() {
-                    (split.shards.par_iter_mut())
-                        .enumerate()
-                        .for_each(|(byte, shard)| shard.update(batch.shard(byte), changes));
+                    (split.shards.par_iter_mut()).enumerate().for_each(|(byte, shard)| {
+                        shard.warm(id, batch.shard(byte));
+                        shard.update(batch.shard(byte), changes);
+                    });
                 } else {
                     for (byte, shard) in split.shards.iter_mut().enumerate() {
                         shard.update(batch.shard(byte), changes);

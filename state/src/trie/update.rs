@@ -35,6 +35,10 @@ impl Subtree {
         if items.is_empty() {
             return;
         }
+        // One run of independent reads, instead of one wait for memory in each leaf.
+        for item in items {
+            std::hint::black_box(changes[item.change as usize].is_delete());
+        }
         let old = self.root.node;
         if let Some(node) = self.apply(old, self.base, items, changes) {
             self.root = Link::changed(node);
@@ -228,7 +232,7 @@ impl Subtree {
             let mut head = head;
             head.stale |= changed;
             head.unsaved |= changed;
-            head.flags = head.flags.with(BranchFlags::UNSAVED);
+            head.flags = head.flags.with(BranchFlags::UNSAVED).with(BranchFlags::TOUCHED);
             self.arena.set_branch_head(block, &head);
             return Some(NodeRef::branch(block));
         }
