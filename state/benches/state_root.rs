@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// The trie is no part of the crate's face, and only its own module can time its parts: so it is compiled in.
-#[allow(dead_code, unreachable_pub, unused_imports, missing_docs)]
+#[allow(dead_code, unreachable_pub, unused_imports, missing_docs, clippy::all)]
 #[path = "../src"]
 mod source {
     pub mod keccak;

@@ -181,6 +181,7 @@ fn keccak256_batch_with<I: AsRef<[u8]>>(
 }
 
 #[cfg(test)]
+#[allow(clippy::print_stdout, reason = "the seed, for when a test fails")]
 mod tests {
     use rand::{Rng, SeedableRng, rngs::StdRng};
 

@@ -57,7 +57,7 @@ pub(super) fn hash(subtrees: &mut [&mut Subtree]) {
     let mut batcher = Batcher::<Job>::new();
     for depth in (0..=deepest).rev() {
         for (at, job) in levels[depth].iter().enumerate() {
-            if at % AHEAD == 0 {
+            if at.is_multiple_of(AHEAD) {
                 for job in levels[depth][at..].iter().take(AHEAD) {
                     subtrees[job.subtree as usize].arena.touch(job.node, false);
                 }

@@ -46,7 +46,7 @@ impl NibblePath {
 
     /// A key of the store, to append to the trie's: the packed nibbles, then one byte that is 0 after an even count
     /// and 1 after an odd one. Distinct for distinct paths, and neighbours in a trie are neighbours in key order.
-    pub fn to_key(&self) -> Vec<u8> {
+    pub fn to_key(self) -> Vec<u8> {
         let bytes = self.len().div_ceil(2);
         let mut key = Vec::with_capacity(bytes + 1);
         key.extend_from_slice(&self.packed[..bytes]);
@@ -97,7 +97,7 @@ impl fmt::Debug for NibblePath {
 #[inline]
 pub(super) fn nibble(key: &B256, at: usize) -> usize {
     let byte = key[at / 2];
-    usize::from(if at % 2 == 0 { byte >> 4 } else { byte & 15 })
+    usize::from(if at.is_multiple_of(2) { byte >> 4 } else { byte & 15 })
 }
 
 /// How many leading nibbles two keys share.
@@ -115,8 +115,11 @@ pub(super) fn common_nibbles(a: &B256, b: &B256) -> usize {
 /// `key` with the nibble at depth `at` replaced.
 pub(super) fn with_nibble(mut key: B256, at: usize, value: usize) -> B256 {
     let byte = &mut key[at / 2];
-    *byte =
-        if at % 2 == 0 { (*byte & 15) | (value as u8) << 4 } else { (*byte & 0xf0) | value as u8 };
+    *byte = if at.is_multiple_of(2) {
+        (*byte & 15) | (value as u8) << 4
+    } else {
+        (*byte & 0xf0) | value as u8
+    };
     key
 }
 

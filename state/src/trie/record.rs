@@ -85,6 +85,7 @@ fn encode_child(record: &mut Vec<u8>, arena: &Arena, link: &Link, depth: usize) 
 }
 
 /// A record as read: its lengths and structure are sound, its hash is not checked.
+#[expect(clippy::large_enum_variant, reason = "read and dropped at once; nobody keeps these")]
 pub(super) enum Record<'a> {
     Root(Child<'a>),
     Branch { mask: u16, children: [Option<Child<'a>>; 16] },

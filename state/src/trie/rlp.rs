@@ -139,7 +139,7 @@ fn write_path(out: &mut Writer<'_>, key: &B256, start: usize, end: usize, leaf: 
     let odd = nibbles % 2;
     out.byte(if odd == 1 { flag + 0x10 + nibble(key, start) as u8 } else { flag });
     let start = start + odd;
-    if start % 2 == 0 && end % 2 == 0 {
+    if start.is_multiple_of(2) && end.is_multiple_of(2) {
         out.put(&key[start / 2..end / 2]);
     } else {
         for at in (start..end).step_by(2) {

@@ -1,4 +1,5 @@
 //! The trie against alloy's, on the same data.
+#![allow(clippy::print_stdout, reason = "the seed, for when a test fails")]
 
 use std::collections::BTreeMap;
 
