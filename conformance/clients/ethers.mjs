@@ -4,7 +4,7 @@ import { ContractFactory, HDNodeWallet, JsonRpcProvider, WebSocketProvider, isEr
 import { abi, bytecode } from './counter.mjs'
 
 const url = process.argv[2]
-const provider = new JsonRpcProvider(url, undefined, { pollingInterval: 100 })
+const provider = new JsonRpcProvider(url, undefined, { pollingInterval: 100, cacheTimeout: -1 })
 const socket = new WebSocketProvider(url.replace('http', 'ws'))
 const phrase = 'test test test test test test test test test test test junk'
 const wallet = HDNodeWallet.fromPhrase(phrase, undefined, "m/44'/60'/0'/0/2").connect(provider)

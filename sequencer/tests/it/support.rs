@@ -1,4 +1,5 @@
 //! What the integration tests share.
 
+pub(crate) mod fault;
 pub(crate) mod node;
 pub(crate) mod wallet;

@@ -14,6 +14,7 @@ use millrace_sequencer::journal::{AppendError, Journal, OpenError, WriteError};
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 
 use super::fixture::{GENESIS, IDENTITY, block, stored};
+use crate::support::fault;
 
 const TRANSFERS: usize = 20;
 
@@ -144,26 +145,12 @@ async fn nothing_acknowledged_is_lost_by_kill_9() {
     assert!(acknowledged > 20, "seed {seed}: the children did hardly anything");
 }
 
-/// Builds the library that makes a child's disk fail.
-fn fault_library(directory: &Path) -> PathBuf {
-    let library = directory.join("fault.so");
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/journal/fault.c");
-    let output = Command::new("cc")
-        .args(["-shared", "-fPIC", "-O1", "-Wall", "-o"])
-        .args([&library, &source])
-        .arg("-ldl")
-        .output()
-        .expect("a C compiler is needed: install the package `gcc`");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    library
-}
-
 /// Lets a child's disk fail after a random number of blocks, a few times over; returns what it said each time.
 async fn with_fault(kind: &str, mut check: impl FnMut(&Said)) {
     let seed: u64 = rand::random();
     let mut rng = StdRng::seed_from_u64(seed);
     let directory = tempfile::tempdir().unwrap();
-    let library = fault_library(directory.path());
+    let library = fault::library(directory.path());
     let switch = directory.path().join("failing");
     let path = directory.path().join("journal.sqlite");
     let mut acknowledged = 0;
@@ -276,7 +263,7 @@ async fn a_small_disk_fills_up_and_goes_on_when_it_has_grown() {
 #[tokio::test]
 async fn opening_on_a_full_disk_says_so() {
     let directory = tempfile::tempdir().unwrap();
-    let library = fault_library(directory.path());
+    let library = fault::library(directory.path());
     let path = directory.path().join("journal.sqlite");
     let switch = directory.path().join("failing");
     std::fs::write(&switch, "").unwrap();
