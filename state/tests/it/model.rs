@@ -157,5 +157,5 @@ pub(crate) fn address(index: u64) -> Address {
 
 fn slot(index: u64) -> U256 {
     // Some slots are small numbers, as Solidity's are, some are hashes.
-    if index % 2 == 0 { U256::from(index) } else { keccak256(index.to_be_bytes()).into() }
+    if index.is_multiple_of(2) { U256::from(index) } else { keccak256(index.to_be_bytes()).into() }
 }
