@@ -51,6 +51,18 @@ impl Batch {
         batch
     }
 
+    /// The changes in key order, made by `make` of where they were; from now on these are what the batch refers to.
+    ///
+    /// Reading the originals here, each independent of the other, overlaps the waits for memory; the update that
+    /// follows then reads straight on.
+    pub(super) fn reorder<C: Send>(&mut self, make: impl Fn(&B256, usize) -> C + Sync) -> Vec<C> {
+        let changes = (self.items.par_iter().with_min_len(PARALLEL_ITEMS_MIN / 4))
+            .map(|item| make(&item.key, item.change as usize))
+            .collect();
+        self.items.iter_mut().enumerate().for_each(|(at, item)| item.change = at as u32);
+        changes
+    }
+
     /// All of it, in order.
     pub(super) fn items(&self) -> &[Item] {
         debug_assert!(self.items.is_sorted_by(|a, b| a.key < b.key), "keys are unique");

@@ -4,7 +4,7 @@ use std::mem;
 
 use alloy_primitives::{Address, B256, KECCAK256_EMPTY, U256, map::B256Map};
 use alloy_trie::EMPTY_ROOT_HASH;
-use millrace_types::{AccountDiff, StateDiff};
+use millrace_types::{Account, AccountDiff, StateDiff};
 use rayon::prelude::*;
 
 use super::{
@@ -59,19 +59,21 @@ struct Storage {
 }
 
 /// What happens to one account's leaf.
-struct AccountChange<'a> {
+struct AccountChange {
     key: B256,
-    diff: &'a AccountDiff,
+    /// The account afterwards, if it stays or comes.
+    account: Option<Account>,
+    wiped: bool,
 }
 
-impl Change for AccountChange<'_> {
+impl Change for AccountChange {
     fn is_delete(&self) -> bool {
-        self.diff.account.is_none()
+        self.account.is_none()
     }
 
     fn value(&self, old: Option<ValueRef<'_>>) -> Value {
-        let account = self.diff.account.as_ref().expect("a deletion puts nothing");
-        let old = old.filter(|_| !self.diff.wiped);
+        let account = self.account.as_ref().expect("a deletion puts nothing");
+        let old = old.filter(|_| !self.wiped);
         // Whatever storage changes: its root comes with the next hashing.
         let storage_root = old.map_or(EMPTY_ROOT_HASH, |old| old.storage_root());
         let code_hash = account.bytecode_hash.unwrap_or(KECCAK256_EMPTY);
@@ -146,8 +148,7 @@ impl StateTrie {
         diff: &StateDiff,
         source: &S,
     ) -> Result<(), TrieError<S::Error>> {
-        let (accounts, storages) = hashed(diff);
-        let batch = Batch::new(&accounts, |change| &change.key);
+        let (batch, accounts, storages) = hashed(diff);
         self.accounts.load(&batch, source)?;
         let storages = self.load_storages(storages, source)?;
         self.update_storages(&accounts, storages);
@@ -369,7 +370,7 @@ impl StateTrie {
         // Storage that goes without any that comes: with its account, or wiped.
         let mut gone = Vec::new();
         for change in accounts {
-            let goes = change.diff.account.is_none() || change.diff.wiped;
+            let goes = change.account.is_none() || change.wiped;
             let comes = || {
                 let at = self.by_address.get(&change.key)?;
                 changes.binary_search_by_key(&(*at as usize), |(at, _)| *at).ok()
@@ -462,12 +463,14 @@ fn pick<'a, 'b>(
 }
 
 /// A difference by hashed addresses and slots.
-fn hashed(diff: &StateDiff) -> (Vec<AccountChange<'_>>, Vec<StorageChange>) {
+fn hashed(diff: &StateDiff) -> (Batch, Vec<AccountChange>, Vec<StorageChange>) {
     let entries: Vec<(&Address, &AccountDiff)> = diff.accounts.iter().collect();
     let keys = hash_keys(&entries, |(address, _)| address.as_slice());
-    let accounts = (entries.iter().zip(&keys))
-        .map(|((_, diff), key)| AccountChange { key: *key, diff })
-        .collect();
+    let mut batch = Batch::new(&keys, |key| key);
+    let accounts = batch.reorder(|key, at| {
+        let diff = entries[at].1;
+        AccountChange { key: *key, account: diff.account, wiped: diff.wiped }
+    });
     let with_storage: Vec<_> = (entries.iter().zip(&keys))
         .filter(|((_, diff), _)| diff.account.is_some() && !diff.storage.is_empty())
         .collect();
@@ -486,7 +489,7 @@ fn hashed(diff: &StateDiff) -> (Vec<AccountChange<'_>>, Vec<StorageChange>) {
         StorageChange { address: **address, wiped: diff.wiped, slots, batch }
     });
     let storages = storages.collect();
-    (accounts, storages)
+    (batch, accounts, storages)
 }
 
 /// The hashes of many preimages, on all cores.
