@@ -44,7 +44,6 @@ impl WitnessState {
                 balance: account.balance,
                 storage_root,
                 code_hash: account.bytecode_hash.unwrap_or(KECCAK_EMPTY),
-                ..Default::default()
             };
             trie.insert(keccak256(address), alloy_rlp::encode(leaf))?;
         }
