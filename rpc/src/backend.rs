@@ -248,8 +248,6 @@ pub struct CallRequest {
     pub state_overrides: AddressMap<AccountOverride>,
     /// What to change in the block's environment.
     pub block_overrides: BlockOverrides,
-    /// The most gas that the call may use, whatever it asks for.
-    pub gas_cap: u64,
 }
 
 /// A transaction as a caller describes it: whatever is absent has the default that geth gives it.
@@ -259,7 +257,7 @@ pub struct CallMessage {
     pub from: Address,
     /// The recipient; `None` creates a contract.
     pub to: Option<Address>,
-    /// The gas limit; the cap when absent.
+    /// The gas limit; as much as the node allows when absent.
     pub gas: Option<u64>,
     /// The fees that it offers.
     pub fees: CallFees,

@@ -33,8 +33,6 @@ pub struct Config {
     pub proof_slots_max: usize,
     /// How many blocks one fee history spans; asking for more gives this many, as geth does.
     pub fee_history_blocks_max: u64,
-    /// The most gas that a call may use.
-    pub call_gas_max: u64,
     /// How long reading and answering one request, or one batch, may take. Past it: -32002 `request timed out`.
     pub request_timeout: Duration,
     /// How long a client may refuse to read what we send before it is disconnected.
@@ -86,7 +84,6 @@ impl Default for Config {
             filter_items_max: 1000,
             proof_slots_max: 1024,
             fee_history_blocks_max: FEE_HISTORY_BLOCKS_MAX,
-            call_gas_max: 50_000_000,
             request_timeout: REQUEST_TIMEOUT,
             stall_timeout: Duration::from_secs(10),
             idle_timeout: IDLE_TIMEOUT,

@@ -107,7 +107,7 @@ fn main() {
 
     // A base fee so high that no tip is paid in full any more, and none is executable: every offer moves.
     let start = Instant::now();
-    pool.set_base_fee(5 * BASE_FEE);
+    pool.open_block(5 * BASE_FEE);
     let none = pool.take_best(GROUP, u64::MAX);
     assert!(none.is_empty(), "everything is parked");
     report("park_all", pool.stats().pending, start.elapsed());

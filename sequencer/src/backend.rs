@@ -15,9 +15,10 @@ use millrace_rpc::{
     ChainInfo, Heads, LogHit, LogQuery, LogsError, Lookup, ReadError, StateError, SubmitError,
 };
 use millrace_types::{Account, SealedHeader, Transaction};
-use tokio::sync::broadcast;
+use tokio::{runtime::Handle, sync::broadcast};
 
 use crate::{
+    blocking::off_the_runtime,
     chain::{Chain, Open, Served},
     intake::{Intake, IntakeError},
     mempool::SubmitError as PoolError,
@@ -57,8 +58,7 @@ impl NodeBackend {
             },
             // Without L1 nothing is safer than its genesis.
             BlockRef::Safe | BlockRef::Finalized | BlockRef::Earliest => genesis.number,
-            BlockRef::Hash(hash) if hash == genesis.hash() => genesis.number,
-            BlockRef::Hash(hash) => match self.chain.index.block_number(&hash)? {
+            BlockRef::Hash(hash) => match self.chain.number_of(&hash)? {
                 Some(number) => number,
                 None => return Ok(None),
             },
@@ -72,33 +72,39 @@ impl NodeBackend {
 
     /// The state after a block.
     fn state_at(&self, at: BlockRef) -> Result<View, StateError> {
-        match self.resolve(at).map_err(state_broken)?.ok_or(StateError::UnknownBlock)? {
-            At::Open(open) => Ok(View::Open(open.view.clone())),
-            At::Sealed(number) => {
-                let head = self.chain.head();
-                if number == head.block.block.number() {
-                    return Ok(View::Sealed(head.view.clone()));
-                }
-                let view = self.chain.state.view_at(number).map_err(|error| match error {
-                    millrace_state::ViewError::Pruned { oldest } => {
-                        StateError::Pruned { number, oldest }
-                    }
-                    millrace_state::ViewError::NotYet { .. } => StateError::UnknownBlock,
-                })?;
-                Ok(View::Sealed(ChainView::new(view, self.chain.hashes.clone())))
-            }
-        }
+        self.state_of(self.resolve(at).map_err(state_broken)?.ok_or(StateError::UnknownBlock)?)
     }
 
-    /// The block that a call runs in.
-    async fn context_at(&self, at: BlockRef) -> Result<BlockContext, StateError> {
-        match self.resolve(at).map_err(state_broken)?.ok_or(StateError::UnknownBlock)? {
-            At::Open(open) => Ok(BlockContext::from(&open.attributes)),
-            At::Sealed(number) => {
-                let header = self.chain.header(number).await.map_err(state_broken)?;
-                Ok(BlockContext::from(header.ok_or(StateError::UnknownBlock)?.header()))
-            }
+    fn state_of(&self, at: At) -> Result<View, StateError> {
+        let number = match at {
+            At::Open(open) => return Ok(View::Open(open.view.clone())),
+            At::Sealed(number) => number,
+        };
+        let head = self.chain.head();
+        if number == head.block.block.number() {
+            return Ok(View::Sealed(head.view.clone()));
         }
+        let view = self.chain.state.view_at(number).map_err(|error| match error {
+            millrace_state::ViewError::Pruned { oldest } => StateError::Pruned { number, oldest },
+            millrace_state::ViewError::NotYet { .. } => StateError::UnknownBlock,
+        })?;
+        Ok(View::Sealed(ChainView::new(view, self.chain.hashes.clone())))
+    }
+
+    /// What a call runs on, and the block that it runs in: both of the same block, even if a new one comes meanwhile.
+    async fn call_site(
+        &self,
+        at: BlockRef,
+    ) -> Result<(Arc<dyn StateView>, BlockContext), StateError> {
+        let at = self.resolve(at).map_err(state_broken)?.ok_or(StateError::UnknownBlock)?;
+        let context = match &at {
+            At::Open(open) => BlockContext::from(&open.attributes),
+            At::Sealed(number) => {
+                let header = self.chain.header(*number).await.map_err(state_broken)?;
+                BlockContext::from(header.ok_or(StateError::UnknownBlock)?.header())
+            }
+        };
+        Ok((self.state_of(at)?.share(), context))
     }
 }
 
@@ -170,25 +176,20 @@ impl Backend for NodeBackend {
     }
 
     async fn transaction(&self, hash: TxHash) -> Result<Option<Lookup>, ReadError> {
-        if let Some((number, index)) = self.chain.index.transaction(&hash).map_err(broken)? {
-            // The index is ahead of what is acknowledged for as long as it takes to publish a block.
-            if let Some(block) = self.served(number).await? {
-                let block = block.answer(&self.chain.spec);
-                return Ok(Some(Lookup::Included { block, index }));
-            }
-        }
+        // A transaction moves from the pool to the open block to the index, so whoever looks in that order meets it.
         let pooled = self.intake.with_pool(|pool| pool.get(&hash).cloned());
-        if let Some(transaction) = pooled {
-            return Ok(Some(Lookup::Pooled(transaction)));
-        }
-        // Executed but not sealed: the pool has let it go, and no receipt is promised yet.
-        let executed = self.chain.open().and_then(|open| {
-            let mut transactions = open.groups.iter().flat_map(|group| group.iter());
-            transactions
-                .find(|(transaction, _)| transaction.hash() == hash)
-                .map(|(tx, _)| tx.clone())
+        let waiting = pooled.or_else(|| {
+            // Executed but not sealed: no receipt is promised yet, so it is shown as if it were in the pool still.
+            let open = self.chain.open()?;
+            open.included().find(|(tx, _)| tx.hash() == hash).map(|(tx, _)| tx.clone())
         });
-        Ok(executed.map(Lookup::Pooled))
+        if let Some((number, index)) = self.chain.index.transaction(&hash).map_err(broken)?
+            // The index is ahead of what is acknowledged for as long as it takes to publish a block.
+            && let Some(block) = self.served(number).await?
+        {
+            return Ok(Some(Lookup::Included { block: block.answer(&self.chain.spec), index }));
+        }
+        Ok(waiting.map(Lookup::Pooled))
     }
 
     async fn account(&self, address: Address, at: BlockRef) -> Result<Option<Account>, StateError> {
@@ -244,7 +245,7 @@ impl Backend for NodeBackend {
             IntakeError::Refused(PoolError::Accounts(error)) => {
                 SubmitError::Internal(error.to_string())
             }
-            IntakeError::Lost => SubmitError::Internal(error.to_string()),
+            IntakeError::Panicked => SubmitError::Internal(error.to_string()),
             IntakeError::Decode(_) | IntakeError::Refused(_) => {
                 SubmitError::Rejected(error.to_string())
             }
@@ -252,8 +253,7 @@ impl Backend for NodeBackend {
     }
 
     async fn call(&self, request: CallRequest) -> Result<Bytes, CallError> {
-        let (view, context) =
-            (self.state_at(request.at)?.share(), self.context_at(request.at).await?);
+        let (view, context) = self.call_site(request.at).await?;
         let (executor, chain_id) = (self.executor.clone(), self.chain.spec.chain_id());
         off_the_runtime(move || {
             let (request, overrides, context) = convert::call(request, chain_id, &context)?;
@@ -263,8 +263,7 @@ impl Backend for NodeBackend {
     }
 
     async fn estimate_gas(&self, request: CallRequest) -> Result<u64, CallError> {
-        let (view, context) =
-            (self.state_at(request.at)?.share(), self.context_at(request.at).await?);
+        let (view, context) = self.call_site(request.at).await?;
         let (executor, chain_id) = (self.executor.clone(), self.chain.spec.chain_id());
         off_the_runtime(move || {
             let (request, overrides, context) = convert::call(request, chain_id, &context)?;
@@ -274,7 +273,9 @@ impl Backend for NodeBackend {
     }
 
     async fn logs(&self, query: LogQuery) -> Result<Vec<LogHit>, LogsError> {
-        logs::find(&self.chain, query).await
+        // Walking the index reads the disk over and over, which the runtime's own threads must not wait for.
+        let (chain, runtime) = (self.chain.clone(), Handle::current());
+        off_the_runtime(move || runtime.block_on(logs::find(&chain, query))).await
     }
 
     fn block_events(&self) -> broadcast::Receiver<BlockEvent> {
@@ -292,12 +293,4 @@ fn broken(error: impl std::fmt::Display) -> ReadError {
 
 fn state_broken(error: impl std::fmt::Display) -> StateError {
     StateError::Internal(error.to_string())
-}
-
-/// Runs heavy work on a blocking thread. A panic in it reaches the caller, who is alone with it.
-async fn off_the_runtime<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(value) => value,
-        Err(error) => std::panic::resume_unwind(error.into_panic()),
-    }
 }

@@ -16,15 +16,12 @@ use parking_lot::Mutex;
 use tokio::sync::broadcast;
 
 use crate::{
-    index::Index,
+    index::{Index, IndexError},
     journal::{Journal, ReadError, StoredBlock},
     l1_cost,
     recent::Recent,
     view::{BlockHashes, ChainView},
 };
-
-/// How many sealed blocks stay in memory for readers.
-const RECENT_BLOCKS: usize = 256;
 
 /// How many block events a slow subscriber may be behind.
 const EVENTS_MAX: usize = 256;
@@ -34,7 +31,7 @@ const EVENTS_MAX: usize = 256;
 pub(crate) struct Chain {
     pub(crate) spec: Arc<ChainSpec>,
     pub(crate) journal: Journal,
-    pub(crate) index: Index,
+    pub(crate) index: Arc<Index>,
     pub(crate) state: State,
     pub(crate) hashes: Arc<BlockHashes>,
     genesis: Arc<Served>,
@@ -55,8 +52,8 @@ pub(crate) struct Head {
 #[derive(Debug, Clone)]
 pub(crate) struct Open {
     pub(crate) attributes: BlockAttributes,
-    /// Transactions with their receipts, a group each.
-    pub(crate) groups: Vec<Arc<[(Arc<Transaction>, Receipt)]>>,
+    /// Transactions with their receipts, in order, in shared parts.
+    pub(crate) parts: Vec<Arc<Vec<(Arc<Transaction>, Receipt)>>>,
     pub(crate) gas_used: u64,
     pub(crate) view: LayeredView,
 }
@@ -72,6 +69,14 @@ pub(crate) struct Served {
 impl Served {
     pub(crate) fn new(block: Arc<Block>, receipts: Arc<Vec<Receipt>>) -> Self {
         Self { block, receipts, answer: OnceLock::new() }
+    }
+
+    /// What it holds in memory, about.
+    pub(crate) fn bytes(&self) -> usize {
+        let transactions = self.block.transactions.iter().map(|tx| 1_000 + 2 * tx.encoded().len());
+        let logs = self.receipts.iter().flat_map(|receipt| &receipt.logs);
+        let logs = logs.map(|log| 100 + 32 * log.topics().len() + log.data.data.len());
+        transactions.chain(logs).sum()
     }
 
     /// The block with what its transactions paid for L1.
@@ -97,11 +102,15 @@ impl From<StoredBlock> for Served {
 impl Open {
     /// The open block as if it were sealed: its header lacks what sealing finds out.
     pub(crate) fn answer(&self, spec: &ChainSpec) -> ChainBlock {
-        let (transactions, receipts): (Vec<_>, Vec<_>) =
-            self.groups.iter().flat_map(|group| group.iter().cloned()).unzip();
+        let (transactions, receipts): (Vec<_>, Vec<_>) = self.included().cloned().unzip();
         let block = Arc::new(Block { header: self.header(), transactions });
         let l1_fees = l1_cost::of_block(spec, &block);
         ChainBlock { block, receipts: Arc::new(receipts), l1_fees, pending: true }
+    }
+
+    /// The transactions so far, with their receipts.
+    pub(crate) fn included(&self) -> impl Iterator<Item = &(Arc<Transaction>, Receipt)> {
+        self.parts.iter().flat_map(|part| part.iter())
     }
 
     pub(crate) fn header(&self) -> SealedHeader {
@@ -129,7 +138,7 @@ impl Open {
 pub(crate) struct Resources {
     pub(crate) spec: Arc<ChainSpec>,
     pub(crate) journal: Journal,
-    pub(crate) index: Index,
+    pub(crate) index: Arc<Index>,
     pub(crate) state: State,
     pub(crate) hashes: Arc<BlockHashes>,
     pub(crate) genesis: SealedHeader,
@@ -152,7 +161,7 @@ impl Chain {
             hashes,
             head: ArcSwap::from_pointee(Head { block: block.clone(), view }),
             open: ArcSwapOption::empty(),
-            recent: Mutex::new(Recent::new(RECENT_BLOCKS, block)),
+            recent: Mutex::new(Recent::new(block)),
             events: broadcast::Sender::new(EVENTS_MAX),
             genesis,
         }
@@ -221,6 +230,14 @@ impl Chain {
             return Ok(Some(block.block.header.clone()));
         }
         self.journal.header(number).await
+    }
+
+    /// The number of the block with a hash.
+    pub(crate) fn number_of(&self, hash: &B256) -> Result<Option<BlockNumber>, IndexError> {
+        if *hash == self.genesis().hash() {
+            return Ok(Some(self.genesis().number));
+        }
+        self.index.block_number(hash)
     }
 
     /// The first block's header.

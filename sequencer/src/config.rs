@@ -46,6 +46,8 @@ pub struct Config {
     pub pool_tip_min: u128,
     /// The edge's bounds.
     pub rpc: millrace_rpc::Config,
+    /// The most gas that a call or an estimate may use.
+    pub call_gas_max: u64,
 }
 
 /// What is wrong with a setting.
@@ -98,6 +100,9 @@ const CHAIN_ID_MAX: u64 = u64::MAX / 2 - 36;
 /// The longest block time. Wallets give up on chains that are slower.
 const BLOCK_TIME_S_MAX: u64 = 60;
 
+/// How many calls, proofs and log queries may be in the works at once for each thread.
+const HEAVY_REQUESTS_PER_THREAD: usize = 16;
+
 impl Config {
     /// Checks settings, all of which must be present (see [`Settings::defaults`]), and reports every problem.
     pub fn from_settings(settings: &Settings) -> Result<Self, Vec<SettingError>> {
@@ -140,7 +145,7 @@ impl Config {
             queued_lifetime_ms: u64::try_from(lifetime.as_millis()).unwrap_or(u64::MAX),
             ..pool_defaults
         };
-        let rpc = check.rpc();
+        let rpc = check.rpc(threads);
         let config = Self {
             data_dir: settings.data_dir.clone(),
             rpc_addr: check.required("rpc_addr", |s| s.rpc_addr),
@@ -154,7 +159,12 @@ impl Config {
             pool,
             pool_tip_min: check.required("pool_tip_min", |s| s.pool_tip_min).into(),
             rpc,
+            call_gas_max: check.positive("rpc_call_gas_max", |s| s.rpc_call_gas_max),
         };
+        check.that(config.journal.is_none() || config.data_dir.is_some(), "data_dir", || {
+            "a journal in another place needs a data_dir that is kept: the genesis lies there"
+                .into()
+        });
         if check.problems.is_empty() { Ok(config) } else { Err(check.problems) }
     }
 }
@@ -189,7 +199,7 @@ impl Check<'_> {
     }
 
     /// The edge's bounds. What no setting names is as the edge has it.
-    fn rpc(&mut self) -> millrace_rpc::Config {
+    fn rpc(&mut self, threads: usize) -> millrace_rpc::Config {
         let bytes = |kib: u32| usize::try_from(u64::from(kib) << 10).unwrap_or(usize::MAX);
         let defaults = millrace_rpc::Config::default();
         let response_bytes_max =
@@ -209,10 +219,11 @@ impl Check<'_> {
                 as usize,
             log_blocks_max: self.positive("rpc_log_blocks_max", |s| s.rpc_log_blocks_max),
             log_results_max: self.positive("rpc_logs_max", |s| s.rpc_logs_max),
-            call_gas_max: self.positive("rpc_call_gas_max", |s| s.rpc_call_gas_max),
             request_timeout: timeout,
             // A client that waits for its answer is not idle.
             idle_timeout: defaults.idle_timeout.max(timeout * 2),
+            // Enough to keep the cores busy, and few enough to leave the builder its share of them.
+            heavy_requests_max: threads.saturating_mul(HEAVY_REQUESTS_PER_THREAD),
             origins: if any_origin { vec!["*".into()] } else { Vec::new() },
             ..defaults
         }

@@ -2,8 +2,6 @@
 
 use parking_lot::Mutex;
 
-use crate::ops::Readiness;
-
 /// The one thing that is wrong at the moment, in a sentence for the operator.
 #[derive(Debug, Default)]
 pub(crate) struct Health {
@@ -20,10 +18,9 @@ impl Health {
     pub(crate) fn clear_problem(&self) {
         *self.problem.lock() = None;
     }
-}
 
-impl Readiness for Health {
-    fn problem(&self) -> Option<String> {
+    /// What is wrong, if anything is.
+    pub(crate) fn problem(&self) -> Option<String> {
         self.problem.lock().clone()
     }
 }

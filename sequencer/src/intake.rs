@@ -3,10 +3,13 @@
 //! Everything expensive (decoding, recovering the sender, sizing) happens here on rayon's threads, without the pool's
 //! lock; the builder's thread only ever takes that lock for a group.
 
-use std::sync::Arc;
+use std::{
+    panic::{self, AssertUnwindSafe},
+    sync::Arc,
+};
 
 use alloy_primitives::{Address, Bytes, TxHash, U256};
-use crossbeam_channel::{Receiver, Sender, TrySendError};
+use crossbeam_channel::{Receiver, Sender};
 use millrace_executor::{Candidate, Group, StateView};
 use millrace_protocol::{DataSize, L1Fees};
 use millrace_types::{Account, Transaction};
@@ -34,11 +37,19 @@ pub(crate) struct Intake {
     pool: Mutex<Mempool>,
     /// What L1 costs at the newest block: a sender must be able to pay it.
     prices: Mutex<L1Fees>,
-    /// Why nothing is taken at the moment.
-    closed: Mutex<Option<String>>,
+    closed: Mutex<Closed>,
     wake: Sender<()>,
     admitted: broadcast::Sender<Arc<[Arc<Transaction>]>>,
     metrics: Arc<Metrics>,
+}
+
+/// Why nothing is taken, if nothing is.
+#[derive(Debug, Default)]
+struct Closed {
+    /// For good: the process ends.
+    ended: Option<String>,
+    /// Until further notice.
+    suspended: Option<String>,
 }
 
 /// Why a transaction was not taken.
@@ -53,9 +64,9 @@ pub(crate) enum IntakeError {
     /// The door is closed.
     #[error("{0}")]
     Closed(String),
-    /// The thread that looked at it died.
-    #[error("the transaction could not be looked at")]
-    Lost,
+    /// Looking at it ended in a panic, of which everybody else is spared.
+    #[error("looking at the transaction failed")]
+    Panicked,
 }
 
 impl Intake {
@@ -81,19 +92,19 @@ impl Intake {
         (Arc::new(intake), woken)
     }
 
-    /// Takes nothing more, and tells everybody why.
+    /// Takes nothing more, for good, and tells everybody why.
     pub(crate) fn close(&self, reason: impl Into<String>) {
-        *self.closed.lock() = Some(reason.into());
+        self.closed.lock().ended = Some(reason.into());
     }
 
-    /// Takes transactions again.
-    pub(crate) fn reopen(&self) {
-        *self.closed.lock() = None;
+    /// Takes nothing until [`resume`](Self::resume), and tells everybody why.
+    pub(crate) fn suspend(&self, reason: impl Into<String>) {
+        self.closed.lock().suspended = Some(reason.into());
     }
 
-    /// Why nothing is taken at the moment, if nothing is.
-    pub(crate) fn closed(&self) -> Option<String> {
-        self.closed.lock().clone()
+    /// Takes transactions again, unless the door is closed for good.
+    pub(crate) fn resume(&self) {
+        self.closed.lock().suspended = None;
     }
 
     /// Transactions as they are admitted.
@@ -114,37 +125,52 @@ impl Intake {
             // A caller that went away needs no answer.
             answer.send(intake.take_in(encoded)).ok();
         });
-        let result = answered.await.unwrap_or(Err(IntakeError::Lost));
+        // Nobody answers only if the thread was not spared the panic, and then the process is about to end.
+        let result = answered.await.unwrap_or(Err(IntakeError::Panicked));
         self.metrics.submitted(result.is_ok());
         result
     }
 
     fn take_in(&self, encoded: Bytes) -> Result<TxHash, IntakeError> {
-        if let Some(reason) = self.closed() {
-            return Err(IntakeError::Closed(reason));
+        {
+            let closed = self.closed.lock();
+            if let Some(reason) = closed.ended.as_ref().or(closed.suspended.as_ref()) {
+                return Err(IntakeError::Closed(reason.clone()));
+            }
         }
         // Refused before the costly recovery: whoever sends megabytes pays for them himself.
         if encoded.len() > self.rules.tx_bytes_max {
             let (size, limit) = (encoded.len(), self.rules.tx_bytes_max);
             return Err(SubmitError::Oversized { size, limit }.into());
         }
-        let transaction = Arc::new(Transaction::decode(encoded)?);
-        let admitted = self.admit(transaction.clone())?;
+        // Only this runs on what a stranger sent and nobody has looked at yet. What comes after changes the pool, and a
+        // panic there has to end the process.
+        let examine = || self.examine(encoded);
+        let (transaction, admitted) =
+            panic::catch_unwind(AssertUnwindSafe(examine)).unwrap_or(Err(IntakeError::Panicked))?;
         let hash = transaction.hash();
+        let state = NewestState(&self.chain);
+        // A sender who was long silent is read from the disk here, before the builder has to wait for the lock.
+        state.account(&transaction.sender()).map_err(SubmitError::from)?;
         let events = {
             let mut pool = self.pool.lock();
-            pool.insert(admitted, &NewestState(&self.chain), clock::unix_time_ms())?;
+            pool.insert(admitted, &state, clock::unix_time_ms())?;
             pool.take_events()
         };
         self.note(&events);
         if self.admitted.receiver_count() > 0 {
             self.admitted.send(Arc::new([transaction])).ok();
         }
-        match self.wake.try_send(()) {
-            // Full: the builder has not yet heard of an earlier one, and will see this one too.
-            Ok(()) | Err(TrySendError::Full(())) => Ok(hash),
-            Err(TrySendError::Disconnected(())) => Ok(hash),
-        }
+        // A full channel will do: the builder has not yet heard of an earlier one, and will see this one too.
+        self.wake.try_send(()).ok();
+        Ok(hash)
+    }
+
+    /// Everything that takes time and no lock.
+    fn examine(&self, encoded: Bytes) -> Result<(Arc<Transaction>, Admitted), IntakeError> {
+        let transaction = Arc::new(Transaction::decode(encoded)?);
+        let admitted = self.admit(transaction.clone())?;
+        Ok((transaction, admitted))
     }
 
     /// Checks what needs no state; what L1 and the operator charge is part of what the sender must be able to pay.
@@ -166,7 +192,7 @@ impl Intake {
         *self.prices.lock() = prices.unwrap_or_default();
         let events = {
             let mut pool = self.pool.lock();
-            pool.set_base_fee(base_fee);
+            pool.open_block(base_fee);
             pool.expire(clock::unix_time_ms());
             pool.take_events()
         };

@@ -29,6 +29,8 @@ pub use self::{
     location::{Location, LocationError},
     lock::{DataDir, LockError},
 };
+use crate::blocking::off_the_runtime;
+
 use self::{
     postgres::PostgresEngine,
     row::{Row, decode_header},
@@ -175,11 +177,4 @@ async fn decode(row: Row) -> Result<StoredBlock, ReadError> {
     off_the_runtime(move || row.decode())
         .await
         .map_err(|source| ReadError::Corrupt { number, source })
-}
-
-async fn off_the_runtime<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(value) => value,
-        Err(error) => std::panic::resume_unwind(error.into_panic()),
-    }
 }

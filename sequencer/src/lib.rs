@@ -7,6 +7,7 @@
 
 mod backend;
 mod banner;
+mod blocking;
 mod builder;
 mod chain;
 mod cli;

@@ -1,6 +1,6 @@
 //! A running node: opens everything, wires it, and takes it down in order.
 
-use std::{fs, future::Future, io::Write, path::Path, sync::Arc};
+use std::{fs, future::Future, io::Write, path::Path, sync::Arc, time::Duration};
 
 use anyhow::{Context, bail};
 use millrace_contracts::{DevGenesis, Genesis};
@@ -27,8 +27,11 @@ use crate::{
     recovery::Recovery,
 };
 
-/// How many hashes before the oldest state are kept: as many as `BLOCKHASH` reaches back.
-const BLOCKHASH_REACH: u64 = 256;
+/// What the first transaction of each block may use. Whoever asks for more than the rest would fit no block, ever.
+const L1_ATTRIBUTES_GAS: u64 = 1_000_000;
+
+/// How long the ops server may take to end. Its clients are machines that ask again elsewhere.
+const OPS_SHUTDOWN_MAX: Duration = Duration::from_secs(2);
 
 /// Runs a development chain, without L1, until `shutdown`. `announce` hears where it is once it serves.
 pub async fn run_dev(
@@ -62,8 +65,9 @@ pub async fn run_dev(
     let identity = ChainIdentity { chain_id: spec.chain_id(), genesis_hash: genesis_header.hash() };
     let journal = Journal::open(&location, identity).await.context("open the journal")?;
     let index = Index::open(&data_dir.path().join("index")).context("open the index")?;
+    let index = Arc::new(index);
     let executor =
-        Executor::new(spec.clone(), ExecutorConfig { call_gas_max: config.rpc.call_gas_max });
+        Executor::new(spec.clone(), ExecutorConfig { call_gas_max: config.call_gas_max });
 
     let recovery = Recovery {
         executor: &executor,
@@ -71,9 +75,13 @@ pub async fn run_dev(
         journal: &journal,
         index: &index,
         genesis: &genesis_header,
-        hashes_max: config.state.history_blocks + BLOCKHASH_REACH,
     };
-    let (tip, hashes) = recovery.run().await.context("recover the chain")?;
+    let mut shutdown = std::pin::pin!(shutdown);
+    let (tip, hashes) = tokio::select! {
+        recovered = recovery.run() => recovered.context("recover the chain")?,
+        // What was executed again so far is not lost: the next start goes on from the state's last checkpoint.
+        () = &mut shutdown => return Ok(()),
+    };
     let resources = Resources {
         spec: spec.clone(),
         journal,
@@ -103,8 +111,8 @@ pub async fn run_dev(
     let health = Arc::new(Health::default());
     let metrics = Arc::new(Metrics::new());
     let base_fee = chain.head().block.block.header.base_fee_per_gas.unwrap_or_default();
-    let rules =
-        Rules { tip_min: config.pool_tip_min, ..Rules::new(spec.chain_id(), config.gas_limit) };
+    let usable_gas = config.gas_limit - L1_ATTRIBUTES_GAS;
+    let rules = Rules { tip_min: config.pool_tip_min, ..Rules::new(spec.chain_id(), usable_gas) };
     let pool = Mempool::new(config.pool.clone(), base_fee);
     let (intake, woken) = Intake::new(chain.clone(), rules, pool, metrics.clone());
 
@@ -133,15 +141,16 @@ pub async fn run_dev(
         async move { stopped.wait_for(|stopped| *stopped).await.map_or((), drop) }
     };
     let backend = Arc::new(NodeBackend::new(chain.clone(), intake.clone(), executor));
-    let rpc = tokio::spawn(millrace_rpc::serve(config.rpc, backend, rpc_listener, until_stopped()));
-    let ops = tokio::spawn(ops::serve(ops_listener, health, metrics, until_stopped()));
+    let mut rpc =
+        tokio::spawn(millrace_rpc::serve(config.rpc, backend, rpc_listener, until_stopped()));
+    let mut ops = tokio::spawn(ops::serve(ops_listener, health, metrics, until_stopped()));
     tracing::info!(chain_id = listening.chain_id, rpc = %listening.rpc, ops = %listening.ops, block = listening.block, "serving");
     announce(&listening);
 
     // Either we are asked to end, or the builder cannot go on; in both cases nothing more is taken, then nothing is
     // served, and what is journaled reaches the state's disk.
     let built = tokio::select! {
-        () = shutdown => {
+        () = &mut shutdown => {
             intake.close("the sequencer is shutting down");
             stop_building.send_replace(true);
             building.await
@@ -150,14 +159,25 @@ pub async fn run_dev(
             intake.close("the sequencer has stopped");
             built
         }
+        ended = &mut rpc => {
+            stop_building.send_replace(true);
+            bail!("the RPC server ended by itself: {ended:?}")
+        }
+        ended = &mut ops => {
+            stop_building.send_replace(true);
+            bail!("the ops server ended by itself: {ended:?}")
+        }
     };
     stop_serving.send_replace(true);
     rpc.await.context("join the RPC server")?;
-    ops.await.context("join the ops server")?.context("serve ops")?;
+    match tokio::time::timeout(OPS_SHUTDOWN_MAX, &mut ops).await {
+        Ok(ended) => ended.context("join the ops server")?.context("serve ops")?,
+        // Somebody opened a connection and asks nothing.
+        Err(_) => ops.abort(),
+    }
     built.context("join the builder")?.context("build blocks")?;
     tokio::task::block_in_place(|| chain.state.flush()).context("write the last checkpoint")?;
     tracing::info!(block = chain.head().block.block.number(), "stopped");
-    drop((data_dir, temporary));
     Ok(())
 }
 

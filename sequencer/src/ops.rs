@@ -5,23 +5,17 @@ use std::{future::Future, sync::Arc};
 use axum::{Router, extract::State, http::StatusCode, response::IntoResponse, routing::get};
 use tokio::net::TcpListener;
 
-use crate::metrics::Metrics;
-
-/// Whether the node does its work, and if not, why: in a sentence for the operator.
-pub(crate) trait Readiness: Send + Sync + 'static {
-    /// Nothing when all is well.
-    fn problem(&self) -> Option<String>;
-}
+use crate::{health::Health, metrics::Metrics};
 
 struct Ops {
-    readiness: Arc<dyn Readiness>,
+    health: Arc<Health>,
     metrics: Arc<Metrics>,
 }
 
 /// Serves `/livez`, `/readyz` and `/metrics` until shutdown.
 pub(crate) async fn serve(
     listener: TcpListener,
-    readiness: Arc<dyn Readiness>,
+    health: Arc<Health>,
     metrics: Arc<Metrics>,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
@@ -29,12 +23,12 @@ pub(crate) async fn serve(
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics_text))
-        .with_state(Arc::new(Ops { readiness, metrics }));
+        .with_state(Arc::new(Ops { health, metrics }));
     axum::serve(listener, router).with_graceful_shutdown(shutdown).await
 }
 
 async fn readyz(State(ops): State<Arc<Ops>>) -> impl IntoResponse {
-    match ops.readiness.problem() {
+    match ops.health.problem() {
         None => (StatusCode::OK, "ok\n".to_owned()),
         Some(problem) => (StatusCode::SERVICE_UNAVAILABLE, format!("{problem}\n")),
     }

@@ -34,6 +34,19 @@ pub(crate) enum RecoveryError {
         /// The journal's newest.
         journal: BlockNumber,
     },
+    /// The state is not the one that the journal's block leads to.
+    #[error(
+        "the state at block {number} has the root {found} and not {journaled}: remove the state directory to compute it \
+         again from the journal"
+    )]
+    OtherState {
+        /// The state's block.
+        number: BlockNumber,
+        /// The root that it has.
+        found: B256,
+        /// The root that the block's header names.
+        journaled: B256,
+    },
     /// Executing a journaled block failed.
     #[error("execute block {number} again: {source}")]
     Execute {
@@ -74,10 +87,8 @@ pub(crate) struct Recovery<'a> {
     pub(crate) executor: &'a Executor,
     pub(crate) state: &'a State,
     pub(crate) journal: &'a Journal,
-    pub(crate) index: &'a Index,
+    pub(crate) index: &'a Arc<Index>,
     pub(crate) genesis: &'a SealedHeader,
-    /// How many hashes of blocks before the newest are wanted in memory.
-    pub(crate) hashes_max: u64,
 }
 
 impl Recovery<'_> {
@@ -90,6 +101,7 @@ impl Recovery<'_> {
         if checkpoint > tip {
             return Err(RecoveryError::StateAhead { state: checkpoint, journal: tip });
         }
+        self.check_state(&self.header(checkpoint).await?)?;
         let hashes = self.load_hashes(checkpoint).await?;
         self.replay(checkpoint, tip, &hashes).await?;
         let indexed = self.index.catch_up(self.journal).await?;
@@ -101,20 +113,36 @@ impl Recovery<'_> {
         Ok((newest, hashes))
     }
 
-    /// The hashes of the blocks up to `number`.
+    /// The hashes that the block after `number` may ask for.
     async fn load_hashes(&self, number: BlockNumber) -> Result<Arc<BlockHashes>, RecoveryError> {
-        let hashes = BlockHashes::new(usize::try_from(self.hashes_max).unwrap_or(usize::MAX));
-        let first = number.saturating_sub(self.hashes_max - 1).max(self.genesis.number);
+        let hashes = BlockHashes::new(self.genesis, self.index.clone());
+        let first = number.saturating_sub(BlockHashes::REACH).max(self.genesis.number);
         for number in first..=number {
-            let hash = if number == self.genesis.number {
-                self.genesis.hash()
-            } else {
-                let header = self.journal.header(number).await?;
-                header.ok_or(ReadError::Missing(number))?.hash()
-            };
-            hashes.push(number, hash);
+            hashes.push(number, self.header(number).await?.hash());
         }
         Ok(Arc::new(hashes))
+    }
+
+    /// A block's header: the genesis is not in the journal.
+    async fn header(&self, number: BlockNumber) -> Result<SealedHeader, ReadError> {
+        if number == self.genesis.number {
+            return Ok(self.genesis.clone());
+        }
+        self.journal.header(number).await?.ok_or(ReadError::Missing(number))
+    }
+
+    /// The state on the disk must be the one that its block's header commits to.
+    fn check_state(&self, header: &SealedHeader) -> Result<(), RecoveryError> {
+        let number = header.number;
+        let state_root = self.state.root(number)?.state_root;
+        if state_root != header.state_root {
+            return Err(RecoveryError::OtherState {
+                number,
+                found: state_root,
+                journaled: header.state_root,
+            });
+        }
+        Ok(())
     }
 
     /// Executes the blocks that the state does not hold.
@@ -128,12 +156,7 @@ impl Recovery<'_> {
             return Ok(());
         }
         tracing::info!(checkpoint, tip, "executing journaled blocks again");
-        let mut parent = if checkpoint == self.genesis.number {
-            self.genesis.clone()
-        } else {
-            let header = self.journal.header(checkpoint).await?;
-            header.ok_or(ReadError::Missing(checkpoint))?
-        };
+        let mut parent = self.header(checkpoint).await?;
         let mut blocks = self.journal.range(checkpoint + 1..=tip);
         while let Some(stored) = blocks.next().await? {
             // Executing takes as long as it takes: the other tasks of the runtime go on meanwhile.

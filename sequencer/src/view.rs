@@ -4,48 +4,70 @@ use std::{collections::VecDeque, sync::Arc};
 
 use alloy_primitives::{Address, B256, BlockNumber, Bytes, U256};
 use millrace_executor::{StateError, StateView};
-use millrace_types::Account;
+use millrace_types::{Account, SealedHeader};
 use parking_lot::RwLock;
 
-/// The hashes of the newest blocks, in memory: `BLOCKHASH` and history ask for them by number.
+use crate::index::{Index, IndexError};
+
+/// How many hashes are kept in memory: as many as `BLOCKHASH` reaches back from the newest block, and then some.
+const IN_MEMORY: usize = 1_024;
+
+/// The hashes of all blocks: the newest from memory, where every block reads some, the others from the index.
 #[derive(Debug)]
 pub(crate) struct BlockHashes {
-    /// How many are kept.
-    capacity: usize,
-    window: RwLock<Window>,
+    genesis: (BlockNumber, B256),
+    index: Arc<Index>,
+    newest: RwLock<Newest>,
 }
 
 #[derive(Debug, Default)]
-struct Window {
+struct Newest {
     /// The number of the first one.
     first: BlockNumber,
     hashes: VecDeque<B256>,
 }
 
 impl BlockHashes {
-    pub(crate) fn new(capacity: usize) -> Self {
-        Self { capacity, window: RwLock::default() }
+    /// How many blocks before the newest have to be [pushed](Self::push) before anything is executed.
+    pub(crate) const REACH: u64 = 256;
+
+    pub(crate) fn new(genesis: &SealedHeader, index: Arc<Index>) -> Self {
+        Self { genesis: (genesis.number, genesis.hash()), index, newest: RwLock::default() }
     }
 
     /// Adds the hash of the block after the newest one; of any block, if there is none yet.
     pub(crate) fn push(&self, number: BlockNumber, hash: B256) {
-        let mut window = self.window.write();
-        if window.hashes.is_empty() {
-            window.first = number;
+        self.newest.write().push(number, hash);
+    }
+
+    /// The hash of a block; `None` if there is no such block.
+    pub(crate) fn get(&self, number: BlockNumber) -> Result<Option<B256>, IndexError> {
+        if number == self.genesis.0 {
+            return Ok(Some(self.genesis.1));
         }
-        assert_eq!(number, window.first + window.hashes.len() as u64, "block hashes have a gap");
-        window.hashes.push_back(hash);
-        if window.hashes.len() > self.capacity {
-            window.hashes.pop_front();
-            window.first += 1;
+        if let Some(hash) = self.newest.read().get(number) {
+            return Ok(Some(hash));
+        }
+        self.index.hash(number)
+    }
+}
+
+impl Newest {
+    fn push(&mut self, number: BlockNumber, hash: B256) {
+        if self.hashes.is_empty() {
+            self.first = number;
+        }
+        assert_eq!(number, self.first + self.hashes.len() as u64, "block hashes have a gap");
+        self.hashes.push_back(hash);
+        if self.hashes.len() > IN_MEMORY {
+            self.hashes.pop_front();
+            self.first += 1;
         }
     }
 
-    /// The hash of a block, if it is among those kept.
-    pub(crate) fn get(&self, number: BlockNumber) -> Option<B256> {
-        let window = self.window.read();
-        let offset = number.checked_sub(window.first)?;
-        window.hashes.get(usize::try_from(offset).ok()?).copied()
+    fn get(&self, number: BlockNumber) -> Option<B256> {
+        let offset = number.checked_sub(self.first)?;
+        self.hashes.get(usize::try_from(offset).ok()?).copied()
     }
 }
 
@@ -77,9 +99,12 @@ impl StateView for ChainView {
     }
 
     fn block_hash(&self, number: u64) -> Result<B256, StateError> {
-        self.hashes
-            .get(number)
-            .ok_or_else(|| StateError::new(format!("hash of block {number} is missing")))
+        // A call that pretends to run in a later block asks for blocks that this state has not seen: they have none.
+        if number > self.state.number() {
+            return Ok(B256::ZERO);
+        }
+        let hash = self.hashes.get(number).map_err(StateError::new)?;
+        hash.ok_or_else(|| StateError::new(format!("the hash of block {number} is missing")))
     }
 }
 
@@ -88,13 +113,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hashes_are_found_by_number_while_they_are_kept() {
-        let hashes = BlockHashes::new(3);
-        for number in 5..10 {
-            hashes.push(number, B256::with_last_byte(number as u8));
+    fn the_newest_hashes_are_found_by_number() {
+        let mut newest = Newest::default();
+        let last = 5 + IN_MEMORY as u64;
+        for number in 5..=last {
+            newest.push(number, B256::from(U256::from(number)));
         }
-        let kept: Vec<_> = (0..12).filter(|number| hashes.get(*number).is_some()).collect();
-        assert_eq!(kept, [7, 8, 9]);
-        assert_eq!(hashes.get(8), Some(B256::with_last_byte(8)));
+        assert_eq!(newest.get(5), None);
+        assert_eq!(newest.get(6), Some(B256::from(U256::from(6))));
+        assert_eq!(newest.get(last), Some(B256::from(U256::from(last))));
+        assert_eq!(newest.get(last + 1), None);
     }
 }

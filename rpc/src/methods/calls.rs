@@ -22,19 +22,20 @@ pub(super) fn register<B: Backend>(methods: &mut Registry<B>) {
 }
 
 async fn call<B: Backend>(edge: Arc<Edge<B>>, args: Args) -> Result<Bytes, RpcError> {
-    let request = request(&edge, &args)?;
-    let _permit = edge.heavy()?;
-    Ok(edge.backend.call(request).await?)
+    let request = request(&args)?;
+    let backend = edge.backend.clone();
+    edge.run_heavy(async move { Ok(backend.call(request).await?) }).await
 }
 
 async fn estimate_gas<B: Backend>(edge: Arc<Edge<B>>, args: Args) -> Result<Quantity, RpcError> {
-    let request = request(&edge, &args)?;
-    let _permit = edge.heavy()?;
-    Ok(Quantity::from(edge.backend.estimate_gas(request).await?))
+    let request = request(&args)?;
+    let backend = edge.backend.clone();
+    let gas = edge.run_heavy(async move { Ok(backend.estimate_gas(request).await?) }).await?;
+    Ok(Quantity::from(gas))
 }
 
 /// Both methods take the call, a block, changes to the state and changes to the block.
-fn request<B: Backend>(edge: &Edge<B>, args: &Args) -> Result<CallRequest, RpcError> {
+fn request(args: &Args) -> Result<CallRequest, RpcError> {
     let mut args = args.positional(4)?;
     let message = args.required::<CallArgs>()?.try_into()?;
     let at = at(&mut args)?;
@@ -45,6 +46,5 @@ fn request<B: Backend>(edge: &Edge<B>, args: &Args) -> Result<CallRequest, RpcEr
         message,
         state_overrides: state.into_overrides()?,
         block_overrides: block.into(),
-        gas_cap: edge.config.call_gas_max,
     })
 }

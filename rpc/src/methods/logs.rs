@@ -23,11 +23,14 @@ async fn logs<B: Backend>(edge: Arc<Edge<B>>, args: Args) -> Result<Vec<LogJson>
         .positional(1)?
         .required::<FilterArgs>()?
         .into_filter(0, edge.config.filter_items_max)?;
-    let _permit = edge.heavy()?;
-    match scope {
-        FilterScope::Block(hash) => query(&edge, LogScope::Block(hash), filter).await,
-        FilterScope::Range(from, to) => range(&edge, from, to, filter).await,
-    }
+    let worker = edge.clone();
+    edge.run_heavy(async move {
+        match scope {
+            FilterScope::Block(hash) => query(&worker, LogScope::Block(hash), filter).await,
+            FilterScope::Range(from, to) => range(&worker, from, to, filter).await,
+        }
+    })
+    .await
 }
 
 async fn range<B: Backend>(

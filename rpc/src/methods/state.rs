@@ -83,9 +83,9 @@ async fn proof<B: Backend>(edge: Arc<Edge<B>>, args: Args) -> Result<ProofJson, 
             keys.len()
         )));
     }
-    let _permit = edge.heavy()?;
     let (slots, names) = keys.into_iter().map(|key| (key.slot, key.name)).unzip();
-    let proof = edge.backend.proof(address, slots, at).await?;
+    let backend = edge.backend.clone();
+    let proof = edge.run_heavy(async move { Ok(backend.proof(address, slots, at).await?) }).await?;
     Ok(ProofJson::new(address, names, proof))
 }
 

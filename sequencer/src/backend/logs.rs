@@ -13,12 +13,7 @@ pub(super) async fn find(chain: &Chain, query: LogQuery) -> Result<Vec<LogHit>, 
     let (first, last) = match query.scope {
         LogScope::Range(first, last) => (first, last),
         LogScope::Block(hash) => {
-            let number = if hash == chain.genesis().hash() {
-                Some(chain.genesis().number)
-            } else {
-                chain.index.block_number(&hash).map_err(broken)?
-            };
-            let block = match number {
+            let block = match chain.number_of(&hash).map_err(broken)? {
                 Some(number) => chain.block(number).await.map_err(broken)?,
                 None => None,
             };

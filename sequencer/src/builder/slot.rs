@@ -2,11 +2,16 @@
 
 use std::time::Duration;
 
+/// How far the chain may lag behind the clock and still catch up block by block. Further behind, as after a night in
+/// which nothing ran, a chain without L1 leaves the time out: nobody derives it from anywhere, and thousands of empty
+/// blocks would help nobody.
+const LAG_S_MAX: u64 = 60;
+
 /// Seconds between blocks, and what follows from it.
 ///
-/// The wall clock decides when a slot ends but never the order of time on the chain: a timestamp is always later than
-/// the parent's, however the clock was set. A clock that jumps ahead skips slots; a clock that was set back leaves the
-/// chain running at its pace until the clock has caught up.
+/// Blocks are exactly that far apart, as the OP Stack's rules want it. The wall clock decides when a slot ends but never
+/// the order of time on the chain: a chain that is late makes blocks that are due at once, and a clock that was set back
+/// leaves the chain running at its pace until the clock has caught up.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct SlotClock {
     block_time_s: u64,
@@ -19,7 +24,8 @@ impl SlotClock {
 
     /// The timestamp of the block after one of `parent_s`, when it is opened at `now`, the time since the epoch.
     pub(crate) fn next_timestamp(&self, parent_s: u64, now: Duration) -> u64 {
-        (parent_s + self.block_time_s).max(now.as_secs() + 1)
+        let due = parent_s + self.block_time_s;
+        if due + LAG_S_MAX < now.as_secs() { now.as_secs() + 1 } else { due }
     }
 
     /// How long a block of this timestamp, opened at `now`, stays open.
@@ -46,9 +52,17 @@ mod tests {
     }
 
     #[test]
-    fn a_late_block_skips_slots_rather_than_lagging_for_ever() {
-        check(1, 100, 105_300, 106, 700);
-        check(2, 100, 102_050, 103, 950);
+    fn a_late_chain_catches_up_with_blocks_that_are_due_at_once() {
+        check(1, 100, 105_300, 101, 0);
+        check(2, 100, 102_050, 102, 0);
+        check(2, 100, 103_950, 102, 0);
+    }
+
+    #[test]
+    fn a_chain_that_slept_leaves_the_night_out() {
+        check(1, 100, 161_000, 101, 0);
+        check(1, 100, 162_300, 163, 700);
+        check(2, 100, 90_000_250, 90_001, 750);
     }
 
     #[test]

@@ -22,7 +22,7 @@ use millrace_protocol::{
     BaseFeeError,
     predeploys::{L2_TO_L1_MESSAGE_PASSER, SEQUENCER_FEE_VAULT},
 };
-use millrace_types::{ExecutedBlock, SealedHeader};
+use millrace_types::{ExecutedBlock, Receipt, SealedHeader, StateDiff, Transaction};
 use tokio::sync::watch;
 
 use crate::{
@@ -123,6 +123,8 @@ impl Builder {
         let group = block.include_deposits(&derived.deposits)?;
         shown.add(&block, &group);
         self.chain.show_open(shown.open(&block));
+        // A deposit uses up its sender's nonce, of which the pool may hold transactions.
+        self.intake.settle(&[], &group);
         self.intake.open_block(base_fee, l1_cost::prices_set_by(&derived.deposits));
 
         self.fill(&mut block, &mut shown, deadline)?;
@@ -192,7 +194,7 @@ impl Builder {
     fn apply(
         &self,
         number: u64,
-        diff: &Arc<millrace_types::StateDiff>,
+        diff: &Arc<StateDiff>,
     ) -> Result<millrace_state::View, BuilderError> {
         loop {
             match self.chain.state.apply(number, diff.clone()) {
@@ -227,7 +229,7 @@ impl Builder {
                     "no transactions are taken: block {number} cannot be journaled: {error}"
                 );
                 tracing::error!(block = number, %error, "journal failed; nothing is acknowledged until it recovers");
-                self.intake.close(&problem);
+                self.intake.suspend(&problem);
                 self.health.set_problem(problem);
             }
             if *self.stop.borrow() {
@@ -238,7 +240,7 @@ impl Builder {
         }
         if complained {
             tracing::info!(block = number, "journal recovered");
-            self.intake.reopen();
+            self.intake.resume();
             self.health.clear_problem();
         }
         Ok(())
@@ -246,9 +248,12 @@ impl Builder {
 }
 
 /// What readers see of the open block, grown group by group.
+///
+/// Each part is at least twice as long as the next, so that showing a block of thousands of small groups means sharing a
+/// dozen parts, and each transaction is moved logarithmically often.
 #[derive(Default)]
 struct Shown {
-    groups: Vec<Arc<[(Arc<millrace_types::Transaction>, millrace_types::Receipt)]>>,
+    parts: Vec<Arc<Vec<(Arc<Transaction>, Receipt)>>>,
 }
 
 impl Shown {
@@ -259,13 +264,22 @@ impl Shown {
             }
             Outcome::Rejected(_) | Outcome::DoesNotFit(_) => None,
         });
-        self.groups.push(included.collect());
+        let mut newest: Vec<_> = included.collect();
+        if newest.is_empty() {
+            return;
+        }
+        while let Some(older) = self.parts.pop_if(|older| older.len() < 2 * newest.len()) {
+            let mut merged = Arc::unwrap_or_clone(older);
+            merged.append(&mut newest);
+            newest = merged;
+        }
+        self.parts.push(Arc::new(newest));
     }
 
     fn open(&self, block: &OpenBlock) -> Open {
         Open {
             attributes: block.attributes().clone(),
-            groups: self.groups.clone(),
+            parts: self.parts.clone(),
             gas_used: block.gas_used(),
             view: block.view(),
         }

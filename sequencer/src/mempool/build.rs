@@ -8,7 +8,7 @@ use millrace_types::Transaction;
 use crate::mempool::{
     Accounts, AccountsUnavailable, Admitted, DropReason, Event, Mempool, SenderState, SubmitError,
     entry::{EntryId, Place},
-    limits::{EXPIRED_MAX, PASSED_OVER_MAX},
+    limits::EXPIRED_MAX,
 };
 
 /// What became of a transaction that the builder took.
@@ -27,28 +27,21 @@ impl Mempool {
     ///
     /// They are in flight, still known and never evicted, until [`committed`](Self::committed) tells what became of
     /// them. Best is the highest effective tip at the current base fee, then the earliest arrival; a sender's are in
-    /// the order of their nonces. Ones that do not fit are passed over, 64 a call.
+    /// the order of their nonces. Ones that do not fit are passed over until the next block, whose turn comes with
+    /// [`open_block`](Self::open_block): gas only becomes less while a block is built.
     pub fn take_best(&mut self, count_max: usize, gas_max: u64) -> Vec<Arc<Transaction>> {
         let mut taken = Vec::with_capacity(count_max.min(self.pending));
         let mut gas_left = gas_max;
-        let mut passed_over = Vec::new();
         while taken.len() < count_max
             && let Some(id) = self.offers.best(&self.entries, self.base_fee)
         {
             let gas = self.entries[id].gas;
             if gas > gas_left {
-                self.offers.remove(id);
-                passed_over.push(id);
-                if passed_over.len() == PASSED_OVER_MAX {
-                    break;
-                }
+                self.offers.pass_over(&mut self.entries[id], id, self.base_fee);
                 continue;
             }
             gas_left -= gas;
             taken.push(self.take(id));
-        }
-        for id in passed_over {
-            self.offers.push(&self.entries[id], id, self.base_fee);
         }
         taken
     }

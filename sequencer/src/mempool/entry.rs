@@ -28,6 +28,8 @@ pub(super) struct Entry {
     /// When it last began to wait for a predecessor.
     pub(super) queued_ms: u64,
     pub(super) place: Place,
+    /// The last block that it did not fit into, as [`Offers`](super::offers::Offers) counts them; zero if there is none.
+    pub(super) passed_over: u64,
 }
 
 /// What a transaction offers for a unit of gas.

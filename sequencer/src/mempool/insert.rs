@@ -230,6 +230,7 @@ impl Mempool {
             queued_ms: self.now_ms,
             place,
             tx: admitted.tx,
+            passed_over: 0,
         });
         self.by_hash.insert(hash, id);
         self.bytes += bytes;

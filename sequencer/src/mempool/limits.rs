@@ -33,11 +33,6 @@ impl Default for Limits {
     }
 }
 
-/// How many transactions that do not fit into a group's gas are passed over before the group is closed.
-///
-/// Without it, a pool full of huge transactions would be searched from end to end for every group.
-pub(super) const PASSED_OVER_MAX: usize = 64;
-
 /// How many transactions one call of `expire` drops, so that the pool's lock is never held for long.
 pub(super) const EXPIRED_MAX: usize = 4_096;
 

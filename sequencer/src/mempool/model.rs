@@ -17,6 +17,8 @@ pub(super) struct ModelTx {
     arrival: u64,
     /// When it began to wait, while it does.
     queued_ms: Option<u64>,
+    /// Whether it did not fit into the block that is being built.
+    passed_over: bool,
 }
 
 impl ModelTx {
@@ -186,6 +188,7 @@ impl Model {
             in_flight: false,
             arrival: self.arrivals,
             queued_ms: None,
+            passed_over: false,
         });
         self.arrivals += 1;
         self.refresh();
@@ -229,25 +232,30 @@ impl Model {
         Ok(victims)
     }
 
+    pub(super) fn open_block(&mut self, base_fee: u64) {
+        self.base_fee = base_fee;
+        self.txs.iter_mut().for_each(|tx| tx.passed_over = false);
+    }
+
     pub(super) fn take_best(&mut self, count_max: usize, gas_max: u64) -> Vec<TxHash> {
         let mut taken = Vec::new();
         let mut gas_left = gas_max;
-        let mut passed_over = Vec::new();
         while taken.len() < count_max {
             let heads = self.known.keys().filter_map(|sender| {
                 self.of(sender).into_iter().find(|tx| !tx.in_flight).filter(|tx| self.is_in_run(tx))
             });
             let best = heads
                 .filter(|tx| tx.admitted.max_fee >= self.base_fee.into())
-                .filter(|tx| !passed_over.contains(&tx.hash()))
+                .filter(|tx| !tx.passed_over)
                 .max_by_key(|tx| (self.price(&tx.admitted), Reverse(tx.arrival)));
             let Some((hash, gas)) = best.map(|tx| (tx.hash(), tx.admitted.gas)) else { break };
+            let tx = self.txs.iter_mut().find(|tx| tx.hash() == hash).unwrap();
             if gas > gas_left {
-                passed_over.push(hash);
+                tx.passed_over = true;
                 continue;
             }
             gas_left -= gas;
-            self.txs.iter_mut().find(|tx| tx.hash() == hash).unwrap().in_flight = true;
+            tx.in_flight = true;
             taken.push(hash);
         }
         taken

@@ -54,12 +54,16 @@ impl Item for Reverse<Ranked> {
 /// the lesser moves over, and a top that is right is the best of its heap. A new base fee costs nothing by itself.
 ///
 /// Parking needs no work either: the fee caps below the base fee are the end of the heap by fee cap.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Offers {
     /// By tip.
     tips: IndexedHeap<Reverse<Ranked>>,
     /// By fee cap.
     caps: IndexedHeap<Reverse<Ranked>>,
+    /// What does not fit into the block that is being built, in no particular order.
+    aside: IndexedHeap<Reverse<Ranked>>,
+    /// Counts blocks, from one: an entry remembers in which it was passed over, and zero is none.
+    block: u64,
 }
 
 /// Whether the tip, and not the fee cap, decides the price.
@@ -67,9 +71,22 @@ fn tip_decides(fees: Fees, base_fee: u64) -> bool {
     fees.tip.saturating_add(base_fee.into()) <= fees.max
 }
 
+impl Default for Offers {
+    fn default() -> Self {
+        Self {
+            tips: IndexedHeap::default(),
+            caps: IndexedHeap::default(),
+            aside: IndexedHeap::default(),
+            block: 1,
+        }
+    }
+}
+
 impl Offers {
     pub(super) fn push(&mut self, entry: &Entry, id: EntryId, base_fee: u64) {
-        let (heap, key) = if tip_decides(entry.fees, base_fee) {
+        let (heap, key) = if entry.passed_over == self.block {
+            (&mut self.aside, 0)
+        } else if tip_decides(entry.fees, base_fee) {
             (&mut self.tips, entry.fees.tip)
         } else {
             (&mut self.caps, entry.fees.max)
@@ -78,8 +95,24 @@ impl Offers {
     }
 
     pub(super) fn remove(&mut self, id: EntryId) {
-        if !self.tips.remove(id) {
-            self.caps.remove(id);
+        if !self.tips.remove(id) && !self.caps.remove(id) {
+            self.aside.remove(id);
+        }
+    }
+
+    /// Does not offer an entry again before the next block, whatever becomes of its sender meanwhile.
+    pub(super) fn pass_over(&mut self, entry: &mut Entry, id: EntryId, base_fee: u64) {
+        self.remove(id);
+        entry.passed_over = self.block;
+        self.push(entry, id, base_fee);
+    }
+
+    /// Offers again what did not fit into the block before.
+    pub(super) fn open_block(&mut self, entries: &Entries, base_fee: u64) {
+        self.block += 1;
+        while let Some(id) = self.aside.top().map(Item::id) {
+            self.aside.pop();
+            self.push(&entries[id], id, base_fee);
         }
     }
 
@@ -104,6 +137,6 @@ impl Offers {
 
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
-        self.tips.len() + self.caps.len()
+        self.tips.len() + self.caps.len() + self.aside.len()
     }
 }

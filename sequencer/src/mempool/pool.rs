@@ -20,7 +20,8 @@ pub(super) type SenderId = Id<Sender>;
 
 /// Every transaction that waits, by hash, by sender and by price.
 ///
-/// All operations are logarithmic in what they touch, and [`set_base_fee`](Self::set_base_fee) is constant.
+/// All operations are logarithmic in what they touch, and [`open_block`](Self::open_block) in
+/// what did not fit into the block before.
 #[derive(Debug)]
 pub struct Mempool {
     pub(super) limits: Limits,
@@ -73,9 +74,10 @@ impl Mempool {
         }
     }
 
-    /// Prices everything at the base fee of the block that is being built.
-    pub const fn set_base_fee(&mut self, base_fee: u64) {
+    /// Begins a block: everything is priced at its base fee, and what did not fit into the last one is offered again.
+    pub fn open_block(&mut self, base_fee: u64) {
         self.base_fee = base_fee;
+        self.offers.open_block(&self.entries, base_fee);
     }
 
     /// What happened since the last call. Call it after every group: at most 65,536 events wait.

@@ -65,8 +65,8 @@ impl Simulation {
             78..84 => self.disturb(),
             84..92 => {
                 let base_fee = self.rng.random_range(0..40);
-                self.pool.set_base_fee(base_fee);
-                self.model.base_fee = base_fee;
+                self.pool.open_block(base_fee);
+                self.model.open_block(base_fee);
             }
             92..97 => {
                 self.now_ms += self.rng.random_range(0..600);
@@ -381,7 +381,7 @@ fn parks_below_the_base_fee_and_returns_when_it_falls() {
     insert(&mut pool, &world, Transfer { sender: 2, tip: 5, max_fee: 90, ..Default::default() })
         .unwrap();
     let mut order_at = |base_fee| {
-        pool.set_base_fee(base_fee);
+        pool.open_block(base_fee);
         let taken = pool.take_best(9, u64::MAX);
         let outcomes = taken.iter().map(|tx| (tx.hash(), Outcome::Deferred));
         pool.committed(outcomes, []);
@@ -450,7 +450,28 @@ fn what_does_not_fit_is_passed_over() {
     insert(&mut pool, &world, Transfer { sender: 2, tip: 1, ..Default::default() }).unwrap();
     assert_eq!(nonces(&pool.take_best(9, 100_000)), [(2, 0)]);
     check_invariants(&pool);
+    // Gas only becomes less within a block, so it is not looked at again before the next one.
+    assert_eq!(nonces(&pool.take_best(9, 500_000)), []);
+    pool.open_block(0);
     assert_eq!(nonces(&pool.take_best(9, 500_000)), [(1, 0)]);
+}
+
+/// Whoever fills the pool's head with transactions that fit no block must not keep others out of it.
+#[test]
+fn any_number_of_misfits_stands_in_nobodys_way() {
+    let (mut pool, world) = (pool_of(1_000), World::default());
+    for sender in 2..200 {
+        let misfit = Transfer { sender, tip: 9, gas: 500_000, ..Default::default() };
+        insert(&mut pool, &world, misfit).unwrap();
+    }
+    insert(&mut pool, &world, Transfer { sender: 1, tip: 1, ..Default::default() }).unwrap();
+    for _ in 0..3 {
+        pool.open_block(0);
+        let taken = pool.take_best(9, 100_000);
+        assert_eq!(nonces(&taken), [(1, 0)]);
+        pool.committed([(taken[0].hash(), Outcome::Deferred)], []);
+        check_invariants(&pool);
+    }
 }
 
 #[test]
