@@ -21,6 +21,7 @@ use crate::{
         CheckpointRecord, FlatKey, canonical, decode_account, decode_undo, decode_value,
         encode_account, encode_undo, encode_value, node_key,
     },
+    roots::record,
     store::{Batch, StoreError, Table},
     trie::{NibblePath, TrieId},
     world::{Base, Layer, World},
@@ -34,7 +35,7 @@ const PRUNE_EXTRA_BLOCKS: u64 = 64;
 
 /// The checkpoint thread: until `stop` disconnects, or a checkpoint fails.
 pub(crate) fn run(world: &Arc<World>, wake: &Receiver<()>, stop: &Receiver<()>) {
-    let _guard = FailOnPanic(world);
+    let _guard = FailOnPanic { world, action: "write a checkpoint" };
     let interval = tick(world.config.checkpoint_interval);
     loop {
         let mut due = select! {
@@ -54,13 +55,14 @@ pub(crate) fn run(world: &Arc<World>, wake: &Receiver<()>, stop: &Receiver<()>) 
 
 /// Writes everything that may be written.
 pub(crate) fn flush(world: &World) -> Result<(), StoreError> {
+    record(world)?;
     while checkpoint(world)? {}
     Ok(())
 }
 
 /// The newest block that may be written.
 fn limit(world: &World) -> BlockNumber {
-    world.allowed.load(Ordering::Acquire).min(world.rooted.load(Ordering::Acquire))
+    world.allowed.load(Ordering::Acquire).min(world.recorded.load(Ordering::Acquire))
 }
 
 fn is_due(world: &World) -> bool {
@@ -106,8 +108,8 @@ fn next_layers(world: &World, base: &Base) -> Vec<Arc<Layer>> {
         .skip_while(|layer| layer.number <= base.record.number)
         .take_while(|layer| {
             let fits = bytes < world.config.checkpoint_bytes;
-            let Some(rooted) = layer.rooted.get() else { return false };
-            bytes += layer.bytes + rooted.bytes;
+            let Some(records) = layer.records.get() else { return false };
+            bytes += layer.bytes + records.bytes;
             fits && layer.number <= limit
         })
         .cloned()
@@ -134,8 +136,8 @@ fn write(world: &World, base: &Base, layers: &[Arc<Layer>]) -> Result<Written, S
     };
     let mut codes: HashMap<B256, &Bytes> = HashMap::default();
     for layer in layers {
-        let Some(rooted) = layer.rooted.get() else {
-            unreachable!("only blocks with a root are written")
+        let (Some(root), Some(records)) = (layer.root.get(), layer.records.get()) else {
+            unreachable!("only blocks with root and records are written")
         };
         if world.config.history_blocks > 0 {
             let undo = undo(base, &written, layer)?;
@@ -147,11 +149,11 @@ fn write(world: &World, base: &Base, layers: &[Arc<Layer>]) -> Result<Written, S
         }
         written.storage.extend(layer.slots());
         codes.extend(layer.diff.codes.iter().map(|(hash, code)| (*hash, code)));
-        for (trie, path, record) in &rooted.nodes {
+        for (trie, path, record) in &records.nodes {
             written.nodes.insert((*trie, *path), record.clone());
         }
         written.record.number = layer.number;
-        written.record.root = rooted.root;
+        written.record.root = *root;
     }
     prune_history(world, base, &mut batch, &mut written.record, layers.len() as u64)?;
 
@@ -300,7 +302,7 @@ fn trim(world: &World, written: &Written) {
     let mut chain = world.chain.lock();
     let mut bytes = 0;
     while let Some(layer) = chain.pop_front_if(|layer| layer.number <= through) {
-        bytes += layer.bytes + layer.rooted.get().map_or(0, |rooted| rooted.bytes);
+        bytes += layer.bytes + layer.records.get().map_or(0, |records| records.bytes);
     }
     world.pending_bytes.fetch_sub(bytes, Ordering::Relaxed);
     world.room.notify_all();
@@ -333,16 +335,17 @@ impl Base {
     }
 }
 
-/// A panic in the checkpoint thread is a bug; whoever waits for checkpoints must not wait for ever.
-struct FailOnPanic<'a>(&'a World);
+/// A panic in a thread of the state is a bug; whoever waits for checkpoints must not wait for ever.
+pub(crate) struct FailOnPanic<'a> {
+    pub(crate) world: &'a World,
+    pub(crate) action: &'static str,
+}
 
 impl Drop for FailOnPanic<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            self.0.fail(StoreError::Failed {
-                action: "write a checkpoint",
-                reason: "the checkpoint thread panicked".to_owned(),
-            });
+            let reason = "the thread for it panicked".to_owned();
+            self.world.fail(StoreError::Failed { action: self.action, reason });
         }
     }
 }

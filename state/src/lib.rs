@@ -6,7 +6,7 @@
 //! `eth_getProof` say about it. It knows nothing of how blocks are executed, stored or served.
 //!
 //! Suggested reading order: `state` (the face), `world` (how a read stays exact while everything moves), `overlay`,
-//! `checkpoint`, `unwind`, `prove`, then `trie` and what lies beneath: `store`, `codec`, `cache`.
+//! `roots`, `checkpoint`, `unwind`, `prove`, then `trie` and what lies beneath: `store`, `codec`, `cache`.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
@@ -19,6 +19,7 @@ mod keccak;
 mod nodes;
 mod overlay;
 mod prove;
+mod roots;
 mod state;
 mod store;
 mod trie;

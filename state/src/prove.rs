@@ -11,6 +11,7 @@ use millrace_types::StateDiff;
 use crate::{
     ProofError, RootError, State,
     nodes::{NodeError, NodesAt, unless_passed},
+    roots::record,
     store::StoreError,
     trie::{AccountProof, NibblePath, NodeSource, Scratch, StateTrie, TrieError, TrieId},
     world::{Base, World},
@@ -88,6 +89,9 @@ impl World {
         let not_yet = ProofError::NotYet { newest: rooted };
         if number > rooted {
             return Err(not_yet);
+        }
+        if number > self.recorded.load(Ordering::Acquire) {
+            record(self)?;
         }
         loop {
             let base: Arc<Base> = self.base.load_full();

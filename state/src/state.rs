@@ -4,25 +4,25 @@ use std::{
     collections::BTreeSet,
     fmt,
     path::Path,
-    sync::{Arc, atomic::Ordering},
+    sync::{Arc, OnceLock, atomic::Ordering},
     thread::JoinHandle,
     time::Duration,
 };
 
-use alloy_primitives::{Address, B256, BlockNumber, Bytes, U256, map::HashSet};
+use alloy_primitives::{Address, B256, BlockNumber, U256};
 use alloy_trie::EMPTY_ROOT_HASH;
-use crossbeam_channel::{Sender, bounded};
+use crossbeam_channel::{Receiver, Sender, bounded};
 use millrace_types::StateDiff;
 
 use crate::{
     ApplyError, CommitError, Config, CreateError, OpenError, ReadError, RootError, StoreError,
     View, ViewError,
     checkpoint::{self, CHECKPOINT_KEY, put_account, put_checkpoint, put_node, put_slot},
-    codec::{CheckpointRecord, canonical, node_prefix},
-    nodes::{NodesAt, unless_passed},
+    codec::{CheckpointRecord, canonical},
+    roots::{self, compute_roots},
     store::{Batch, Store, StoreOpenError, Table},
-    trie::{NibblePath, NoSource, StateTrie, TrieChanges, TrieId},
-    world::{Base, Layer, Rooted, TrieAtHead, World},
+    trie::{NoSource, StateTrie},
+    world::{ENTRY_BYTES, Layer, World},
 };
 
 /// The world state after every block from the oldest that is kept to the head. Clones are handles to the same state.
@@ -34,7 +34,7 @@ use crate::{
 #[derive(Clone)]
 pub struct State {
     pub(crate) world: Arc<World>,
-    _thread: Arc<CheckpointThread>,
+    _threads: Arc<Threads>,
 }
 
 /// What a block's header says about the state after it.
@@ -68,9 +68,6 @@ const SCHEMA: u32 = 1;
 const SCHEMA_KEY: &[u8] = b"schema";
 /// Genesis may be larger than a batch should be.
 const GENESIS_BATCH: usize = 100_000;
-
-/// What a changed account, slot or trie record costs in the overlay besides its contents, about.
-const ENTRY_BYTES: usize = 160;
 
 impl State {
     /// Creates the state of a new chain in `dir`: block 0 is `genesis`.
@@ -129,19 +126,28 @@ impl State {
         record: CheckpointRecord,
         trie: StateTrie,
     ) -> Result<Self, StoreError> {
-        let (wake, woken) = bounded(1);
+        let (wake_checkpoint, checkpoint) = bounded(1);
+        let (wake_recording, recording) = bounded(1);
         let (stop, stopped) = bounded(0);
-        let world = Arc::new(World::new(config, store, record, trie, wake));
-        let in_thread = Arc::clone(&world);
-        let thread = std::thread::Builder::new()
-            .name("state-checkpoint".to_owned())
-            .spawn(move || checkpoint::run(&in_thread, &woken, &stopped))
-            .map_err(|error| StoreError::Failed {
-                action: "start the checkpoint thread",
-                reason: error.to_string(),
-            })?;
-        let thread = CheckpointThread { stop: Some(stop), thread: Some(thread) };
-        Ok(Self { world, _thread: Arc::new(thread) })
+        let world = World::new(config, store, record, trie, wake_checkpoint, wake_recording);
+        let world = Arc::new(world);
+        let mut threads = Threads { stop: Some(stop), running: Vec::new() };
+        let stages: [(&str, Stage, Receiver<()>); 2] = [
+            ("state-records", roots::run, recording),
+            ("state-checkpoint", checkpoint::run, checkpoint),
+        ];
+        for (name, run, wake) in stages {
+            let (world, stopped) = (Arc::clone(&world), stopped.clone());
+            let thread = std::thread::Builder::new()
+                .name(name.to_owned())
+                .spawn(move || run(&world, &wake, &stopped))
+                .map_err(|error| StoreError::Failed {
+                    action: "start a thread of the state",
+                    reason: error.to_string(),
+                })?;
+            threads.running.push(thread);
+        }
+        Ok(Self { world, _threads: Arc::new(threads) })
     }
 
     /// Takes the next block. When this returns, readers see it.
@@ -159,8 +165,14 @@ impl State {
         }
         let zeroed = zeroed_slots(world, expected - 1, chain.make_contiguous(), &diff)?;
 
-        let mut layer =
-            Layer { number, diff, zeroed, bytes: 0, rooted: std::sync::OnceLock::new() };
+        let mut layer = Layer {
+            number,
+            diff,
+            zeroed,
+            bytes: 0,
+            root: OnceLock::new(),
+            records: OnceLock::new(),
+        };
         let mut entries = layer.diff.accounts.len();
         for (address, diff) in &layer.diff.accounts {
             let account = diff.account.map(canonical);
@@ -190,7 +202,7 @@ impl State {
         if number > world.rooted.load(Ordering::Acquire) {
             compute_roots(world, number)?;
             // A full channel is as good: a message is on its way.
-            let _ = world.wake.try_send(());
+            let _ = world.wake_recording.try_send(());
         }
         Ok(Root { number, state_root: world.root_of(number)? })
     }
@@ -225,7 +237,7 @@ impl State {
     /// Says that blocks up to this one are journaled, and may become durable.
     pub fn allow_checkpoint(&self, up_to: BlockNumber) {
         self.world.allowed.fetch_max(up_to, Ordering::AcqRel);
-        let _ = self.world.wake.try_send(());
+        let _ = self.world.wake_checkpoint.try_send(());
     }
 
     /// The newest durable block.
@@ -281,9 +293,9 @@ impl World {
     /// The root after a block, if it is known.
     pub(crate) fn root_of(&self, number: BlockNumber) -> Result<B256, RootError> {
         if let Some(layer) = self.layer(number)
-            && let Some(rooted) = layer.rooted.get()
+            && let Some(root) = layer.root.get()
         {
-            return Ok(rooted.root);
+            return Ok(*root);
         }
         let base = self.base.load();
         let CheckpointRecord { number: base_number, root, oldest } = base.record;
@@ -383,97 +395,19 @@ fn head_value(
     })
 }
 
-/// Brings the trie up to `number`, block by block.
-fn compute_roots(world: &World, number: BlockNumber) -> Result<(), RootError> {
-    let mut at_head = world.trie.lock();
-    world.health()?;
-    let TrieAtHead { number: rooted, trie } = &mut *at_head;
-    while *rooted < number {
-        let next = *rooted + 1;
-        let layer = world
-            .layer(next)
-            .ok_or_else(|| RootError::NotYet { head: world.head.load(Ordering::Acquire) })?;
-        trie.apply(&layer.diff, &NodesAt { world, at: *rooted }).map_err(|error| {
-            unless_passed(error).unwrap_or_else(|| unreachable!("the base never passes the roots"))
-        })?;
-        let state_root = trie.root();
-        let nodes = match all_records(world, trie.take_changes()) {
-            Ok(nodes) => nodes,
-            // The changes are lost to the checkpoint: this cannot be mended by trying again.
-            Err(error) => {
-                world.fail(error.clone());
-                return Err(error.into());
-            }
-        };
-        let mut bytes = 0;
-        for (id, path, record) in &nodes {
-            world.overlay.nodes.insert((*id, *path), next, record.clone());
-            bytes += 2 * ENTRY_BYTES + record.as_ref().map_or(0, |record| record.len());
-        }
-        // The overlay is the trie's source as much as the store is: what is in it can be evicted.
-        trie.changes_saved();
-        if trie.memory_bytes() > world.config.trie_nodes_bytes {
-            trie.evict(world.config.trie_nodes_bytes);
-        }
-        let fresh = layer.rooted.set(Rooted { root: state_root, nodes, bytes }).is_ok();
-        assert!(fresh, "a block's root is computed once");
-        world.pending_bytes.fetch_add(bytes, Ordering::Relaxed);
-        *rooted = next;
-        // Release: who reads this number finds the block's records in the overlay and its root in the layer.
-        world.rooted.store(next, Ordering::Release);
-    }
-    Ok(())
-}
+/// What a thread of the state runs: until the second channel disconnects, whenever the first says that there is work.
+type Stage = fn(&Arc<World>, &Receiver<()>, &Receiver<()>);
 
-/// Trie records that a block sets or, with `None`, deletes.
-type Records = Vec<(TrieId, NibblePath, Option<Bytes>)>;
-
-/// The trie's changes with each record named that goes with a wiped storage trie.
-fn all_records(world: &World, changes: TrieChanges) -> Result<Records, StoreError> {
-    let mut records: Records = changes
-        .records
-        .into_iter()
-        .map(|(id, path, record)| (id, path, record.map(Bytes::from)))
-        .collect();
-    if changes.wiped.is_empty() {
-        return Ok(records);
-    }
-    // Under the lock, every layer after this base is in the chain.
-    let (base, layers): (Arc<Base>, Vec<Arc<Layer>>) = {
-        let chain = world.chain.lock();
-        (world.base.load_full(), chain.iter().cloned().collect())
-    };
-    let named: HashSet<(TrieId, NibblePath)> =
-        records.iter().map(|(id, path, _)| (*id, *path)).collect();
-    for hashed in changes.wiped {
-        let id = TrieId::Storage(hashed);
-        let mut paths: HashSet<NibblePath> = HashSet::default();
-        let prefix = node_prefix(id);
-        for key in base.snapshot.keys(Table::Nodes, &prefix) {
-            let path = NibblePath::from_key(&key?[prefix.len()..]);
-            paths.insert(path.ok_or(StoreError::corrupt("a trie record has no path"))?);
-        }
-        for rooted in layers.iter().filter_map(|layer| layer.rooted.get()) {
-            let here =
-                rooted.nodes.iter().filter(|(trie, _, record)| *trie == id && record.is_some());
-            paths.extend(here.map(|(_, path, _)| *path));
-        }
-        let unnamed = paths.into_iter().filter(|path| !named.contains(&(id, *path)));
-        records.extend(unnamed.map(|path| (id, path, None)));
-    }
-    Ok(records)
-}
-
-/// Ends the checkpoint thread with the last handle.
-struct CheckpointThread {
+/// Ends the threads with the last handle.
+struct Threads {
     stop: Option<Sender<()>>,
-    thread: Option<JoinHandle<()>>,
+    running: Vec<JoinHandle<()>>,
 }
 
-impl Drop for CheckpointThread {
+impl Drop for Threads {
     fn drop(&mut self) {
         drop(self.stop.take());
-        if let Some(thread) = self.thread.take() {
+        for thread in self.running.drain(..) {
             // It has said what went wrong, if it panicked.
             let _ = thread.join();
         }

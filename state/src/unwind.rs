@@ -56,11 +56,11 @@ impl State {
             for hash in layer.diff.codes.keys() {
                 world.overlay.codes.forget_after(hash, to);
             }
-            if let Some(rooted) = layer.rooted.get() {
-                for (id, path, _) in &rooted.nodes {
+            if let Some(records) = layer.records.get() {
+                for (id, path, _) in &records.nodes {
                     world.overlay.nodes.forget_after(&(*id, *path), to);
                 }
-                bytes += rooted.bytes;
+                bytes += records.bytes;
             }
             world.pending_bytes.fetch_sub(bytes, Ordering::Relaxed);
         }
@@ -70,8 +70,9 @@ impl State {
             let root = world.root_of(to).map_err(|_| {
                 UnwindError::Store(StoreError::corrupt("the root of a block with a root is gone"))
             })?;
-            *trie = TrieAtHead { number: to, trie: StateTrie::new(root) };
+            *trie = TrieAtHead::new(to, StateTrie::new(root));
             world.rooted.store(to, Ordering::Release);
+            world.recorded.fetch_min(to, Ordering::AcqRel);
         }
         Ok(())
     }

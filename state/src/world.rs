@@ -1,8 +1,8 @@
 //! What every part of an open state shares, and the one way to read it.
 //!
 //! ```text
-//!   oldest ≤ base (durable) ≤ rooted ≤ head          base ≤ allowed, once checkpoints follow
-//!   ├ history ┤├──── overlay ─────────┤
+//!   oldest ≤ base (durable) ≤ recorded ≤ rooted ≤ head          base ≤ allowed, once checkpoints follow
+//!   ├ history ┤├─────────── overlay ──────────────┤
 //! ```
 //!
 //! A read at block n looks into the overlay (the newest version at or before n), then, for n before the base, into
@@ -41,6 +41,9 @@ use crate::{
     trie::{NibblePath, StateTrie, TrieId},
 };
 
+/// What a changed account, slot or trie record costs in the overlay besides its contents, about.
+pub(crate) const ENTRY_BYTES: usize = 160;
+
 /// The shared heart of a state. Locks are taken in the order `checkpointing`, `trie`, `chain`.
 pub(crate) struct World {
     pub(crate) config: Config,
@@ -53,8 +56,10 @@ pub(crate) struct World {
     /// The newest block applied. Written under the lock of `chain`; a reader who sees a number also sees that block
     /// in the overlay.
     pub(crate) head: AtomicU64,
-    /// The newest block with a root. Written under the lock of `trie`, after the block's nodes are in the overlay.
+    /// The newest block with a root. Written under the lock of `trie`.
     pub(crate) rooted: AtomicU64,
+    /// The newest block whose trie records are in the overlay. Written under the lock of `trie`; see `roots`.
+    pub(crate) recorded: AtomicU64,
     /// Checkpoints may go up to this block.
     pub(crate) allowed: AtomicU64,
     /// What the blocks in `chain` hold.
@@ -73,7 +78,9 @@ pub(crate) struct World {
     /// Notified, with the lock of `chain`, when pending bytes go down or a failure appears.
     pub(crate) room: Condvar,
     /// Wakes the checkpoint thread; it holds one message, and one is enough.
-    pub(crate) wake: Sender<()>,
+    pub(crate) wake_checkpoint: Sender<()>,
+    /// Wakes the recording thread, likewise.
+    pub(crate) wake_recording: Sender<()>,
 }
 
 /// The durable block, and everything that reads its state.
@@ -96,12 +103,12 @@ pub(crate) struct Layer {
     /// Slots that `diff` deletes without naming them, because their account was wiped or is gone.
     pub(crate) zeroed: Vec<(Address, U256)>,
     pub(crate) bytes: usize,
-    pub(crate) rooted: OnceLock<Rooted>,
+    pub(crate) root: OnceLock<B256>,
+    pub(crate) records: OnceLock<LayerRecords>,
 }
 
-/// What the trie has to say about a block.
-pub(crate) struct Rooted {
-    pub(crate) root: B256,
+/// The trie records that a block changed.
+pub(crate) struct LayerRecords {
     pub(crate) nodes: Vec<(TrieId, NibblePath, Option<Bytes>)>,
     pub(crate) bytes: usize,
 }
@@ -110,6 +117,14 @@ pub(crate) struct Rooted {
 pub(crate) struct TrieAtHead {
     pub(crate) number: BlockNumber,
     pub(crate) trie: StateTrie,
+    /// That block, while the trie holds records of it that are nowhere else.
+    pub(crate) unrecorded: Option<Arc<Layer>>,
+}
+
+impl TrieAtHead {
+    pub(crate) const fn new(number: BlockNumber, trie: StateTrie) -> Self {
+        Self { number, trie, unrecorded: None }
+    }
 }
 
 impl FlatCache {
@@ -136,7 +151,8 @@ impl World {
         store: Store,
         record: CheckpointRecord,
         trie: StateTrie,
-        wake: Sender<()>,
+        wake_checkpoint: Sender<()>,
+        wake_recording: Sender<()>,
     ) -> Self {
         // Flat state is what executors read; code is read through caches of their own.
         let cache = FlatCache::new(config.cache_bytes / 4 * 3);
@@ -147,10 +163,11 @@ impl World {
             codes: ClockCache::new(config.cache_bytes / 4),
             head: AtomicU64::new(record.number),
             rooted: AtomicU64::new(record.number),
+            recorded: AtomicU64::new(record.number),
             allowed: AtomicU64::new(record.number),
             pending_bytes: AtomicUsize::new(0),
             checkpointing: Mutex::new(()),
-            trie: Mutex::new(TrieAtHead { number: record.number, trie }),
+            trie: Mutex::new(TrieAtHead::new(record.number, trie)),
             chain: Mutex::new(VecDeque::new()),
             epoch: AtomicU64::new(0),
             unwound_to: RwLock::new(Vec::new()),
@@ -158,7 +175,8 @@ impl World {
             room: Condvar::new(),
             config,
             store,
-            wake,
+            wake_checkpoint,
+            wake_recording,
         }
     }
 
@@ -246,7 +264,7 @@ impl World {
         }
     }
 
-    /// A trie record after block `at`, which must be rooted; `None` inside when there is none, outside when the base
+    /// A trie record after block `at`, which must be recorded; `None` inside when there is none, outside when the base
     /// has gone past `at`, and records of that block are gone.
     pub(crate) fn node(
         &self,
