@@ -2,12 +2,9 @@
 //!
 //! Calls and submissions do what the last byte of the address, or the first of the data, says.
 
-use std::{
-    future::pending,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
 };
 
 use alloy_consensus::{Header, SignableTransaction, Signed, TxEip1559, TxLegacy};
@@ -30,6 +27,9 @@ pub(crate) const ALICE: Address = address!("00000000000000000000000000000000000a
 pub(crate) const EMITTER: Address = address!("00000000000000000000000000000000000e3177");
 pub(crate) const TOPIC: B256 = B256::repeat_byte(0x70);
 pub(crate) const OLDEST_STATE: u64 = 1;
+
+/// How long a call to the fifth address takes.
+pub(crate) const SLOW_CALL: std::time::Duration = std::time::Duration::from_secs(2);
 
 pub(crate) struct Fixture {
     pub(crate) blocks: Vec<Arc<ChainBlock>>,
@@ -316,7 +316,10 @@ impl Backend for Fixture {
             }
             Some(3) => Err(CallError::Failed("out of gas".into())),
             Some(4) => panic!("a handler's panic stays with its request"),
-            Some(5) => pending().await,
+            Some(5) => {
+                tokio::time::sleep(SLOW_CALL).await;
+                Ok(Bytes::new())
+            }
             Some(6) => Err(CallError::Busy),
             Some(7) => Ok(Bytes::from(vec![0; 10_000])),
             Some(8) => Err(CallError::Timeout(std::time::Duration::from_secs(5))),

@@ -99,11 +99,15 @@ fn a_wrong_configuration_is_explained_key_by_key() {
         std::fs::write(&file, text).unwrap();
         millrace(&["config", "check", file.to_str().unwrap()])
     };
-    let (ok, effective, _) = check("journal_url = \"postgres://me:hunter2@db/chain\"\n");
+    let (ok, effective, _) =
+        check("data_dir = \"x\"\njournal_url = \"postgres://me:hunter2@db/chain\"\n");
     assert!(
         ok && effective.contains("chain_id = 901") && !effective.contains("hunter2"),
         "{effective}"
     );
+
+    let (ok, _, errors) = check("journal_url = \"postgres://db/chain\"\n");
+    assert!(!ok && errors.contains("data_dir: "), "{errors}");
 
     let (ok, _, errors) = check("gas_limt = 5\n");
     assert!(!ok && errors.contains("gas_limt"), "{errors}");

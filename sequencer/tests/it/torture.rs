@@ -49,10 +49,18 @@ fn torture_kill_nine_loses_nothing_acknowledged() {
     let data_dir = tempfile::tempdir().expect("a directory");
     let accounts: Vec<PrivateKeySigner> = (0..ACCOUNTS).map(|_| signer(&mut rng)).collect();
     let acknowledged = Acknowledged::default();
+    // Nor is the very first start spared.
+    for _ in 0..3 {
+        Node::interrupt_start(data_dir.path(), Duration::from_millis(rng.random_range(0..300)));
+    }
     fund(data_dir.path(), &accounts);
 
     let mut checked = 0;
     for round in 0..rounds {
+        // Now and then it does not even get up again: recovery is interrupted, too.
+        if rng.random_ratio(1, 4) {
+            Node::interrupt_start(data_dir.path(), Duration::from_millis(rng.random_range(0..400)));
+        }
         let node = Node::start(data_dir.path(), &[]);
         // What this round's predecessor was told must be there; all of it is looked at again in the end.
         let told = acknowledged.lock().unwrap().clone();

@@ -89,6 +89,20 @@ impl Node {
         }
     }
 
+    /// Starts a node and kills it after a while, whether it got up or not.
+    pub(crate) fn interrupt_start(data_dir: &Path, after: Duration) {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_millrace"))
+            .args(["dev", "--rpc-addr", "127.0.0.1:0", "--ops-addr", "127.0.0.1:0", "--data-dir"])
+            .arg(data_dir)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("start the node");
+        thread::sleep(after);
+        child.kill().expect("kill -9");
+        child.wait().expect("wait for the node");
+    }
+
     /// Ends it as a power cut would.
     pub(crate) fn kill(mut self) {
         self.child.kill().expect("kill -9");
