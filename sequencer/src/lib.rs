@@ -26,6 +26,7 @@ mod ops;
 mod recent;
 mod recovery;
 mod replay;
+mod roots;
 mod view;
 
 pub use crate::{

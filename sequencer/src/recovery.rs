@@ -6,14 +6,14 @@
 use std::sync::Arc;
 
 use alloy_primitives::{B256, BlockNumber};
-use millrace_executor::{BlockAttributes, ExecuteError, Executor, StateRoots, assemble};
-use millrace_protocol::predeploys::L2_TO_L1_MESSAGE_PASSER;
+use millrace_executor::{BlockAttributes, ExecuteError, Executor, assemble};
 use millrace_state::State;
 use millrace_types::SealedHeader;
 
 use crate::{
     index::{CatchUpError, Index},
     journal::{Journal, ReadError, StoredBlock},
+    roots::{RootsError, apply_for_roots},
     view::{BlockHashes, ChainView},
 };
 
@@ -69,14 +69,11 @@ pub(crate) enum RecoveryError {
         journaled: B256,
     },
     /// The state did not take a block.
-    #[error("apply block to the state: {0}")]
-    Apply(#[from] millrace_state::ApplyError),
-    /// The state has no root.
+    #[error(transparent)]
+    State(#[from] RootsError),
+    /// The state that was found has no root.
     #[error("compute the state root: {0}")]
     Root(#[from] millrace_state::RootError),
-    /// The state has no storage root.
-    #[error("compute a storage root: {0}")]
-    StorageRoot(#[from] millrace_state::ProofError),
     /// The index failed.
     #[error("index blocks: {0}")]
     Index(#[from] CatchUpError),
@@ -178,21 +175,9 @@ impl Recovery<'_> {
             .executor
             .replay(BlockAttributes::of(header, parent), &stored.block.transactions, view)
             .map_err(|source| RecoveryError::Execute { number, source })?;
-        loop {
-            match self.state.apply(number, executed.diff.clone()) {
-                Ok(_) => break,
-                Err(millrace_state::ApplyError::Full { .. }) => {
-                    self.state.wait_for_room(std::time::Duration::from_secs(1));
-                }
-                Err(error) => return Err(error.into()),
-            }
-        }
-        let roots = StateRoots {
-            state_root: self.state.root(number)?.state_root,
-            message_passer_storage_root: self
-                .state
-                .storage_root(number, L2_TO_L1_MESSAGE_PASSER)?,
-        };
+        let waiting =
+            |error: &_| tracing::info!(block = number, %error, "waiting for a checkpoint");
+        let (_, roots) = apply_for_roots(self.state, number, &executed.diff, waiting)?;
         let computed = assemble(executed, roots).block.header.hash();
         if computed != header.hash() {
             return Err(RecoveryError::Diverged { number, computed, journaled: header.hash() });

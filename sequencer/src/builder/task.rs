@@ -15,14 +15,10 @@ use std::{
 
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 use millrace_executor::{
-    BlockAttributes, ExecuteError, Executor, Group, Limits, OpenBlock, Outcome, StateRoots,
-    assemble,
+    BlockAttributes, ExecuteError, Executor, Group, Limits, OpenBlock, Outcome, assemble,
 };
-use millrace_protocol::{
-    BaseFeeError,
-    predeploys::{L2_TO_L1_MESSAGE_PASSER, SEQUENCER_FEE_VAULT},
-};
-use millrace_types::{ExecutedBlock, Receipt, SealedHeader, StateDiff, Transaction};
+use millrace_protocol::{BaseFeeError, predeploys::SEQUENCER_FEE_VAULT};
+use millrace_types::{ExecutedBlock, Receipt, SealedHeader, Transaction};
 use tokio::sync::watch;
 
 use crate::{
@@ -35,6 +31,7 @@ use crate::{
     journal::{AppendError, WriteError},
     l1_cost,
     metrics::Metrics,
+    roots::{RootsError, apply_for_roots},
     view::ChainView,
 };
 
@@ -72,14 +69,8 @@ pub(crate) enum BuilderError {
     #[error("execute block: {0}")]
     Execute(#[from] ExecuteError),
     /// The state did not take the block.
-    #[error("apply block to the state: {0}")]
-    Apply(#[from] millrace_state::ApplyError),
-    /// The state has no root.
-    #[error("compute the state root: {0}")]
-    Root(#[from] millrace_state::RootError),
-    /// The state has no storage root.
-    #[error("compute a storage root: {0}")]
-    StorageRoot(#[from] millrace_state::ProofError),
+    #[error(transparent)]
+    State(#[from] RootsError),
     /// The journal did not take the block, and never will.
     #[error("journal block: {0}")]
     Journal(#[from] AppendError),
@@ -161,14 +152,10 @@ impl Builder {
         let started = Instant::now();
         let executed = block.finish()?;
         let number = executed.attributes.number();
-        let view = self.apply(number, &executed.diff)?;
-        let roots = StateRoots {
-            state_root: self.chain.state.root(number)?.state_root,
-            message_passer_storage_root: self
-                .chain
-                .state
-                .storage_root(number, L2_TO_L1_MESSAGE_PASSER)?,
-        };
+        let (view, roots) = apply_for_roots(&self.chain.state, number, &executed.diff, |error| {
+            self.health.set_problem(format!("block {number} waits: {error}"));
+        })?;
+        self.health.clear_problem();
         let block = assemble(executed, roots);
         let rooted = Instant::now();
         self.journal(&block)?;
@@ -188,25 +175,6 @@ impl Builder {
         );
         log_block(&block.block.header, block.block.transactions.len(), root_time, journal_time);
         Ok(())
-    }
-
-    /// Puts the block on the state, waiting for checkpoints if they are behind.
-    fn apply(
-        &self,
-        number: u64,
-        diff: &Arc<StateDiff>,
-    ) -> Result<millrace_state::View, BuilderError> {
-        loop {
-            match self.chain.state.apply(number, diff.clone()) {
-                Ok(view) => return Ok(view),
-                Err(error @ millrace_state::ApplyError::Full { .. }) => {
-                    self.health.set_problem(format!("block {number} waits: {error}"));
-                    self.chain.state.wait_for_room(RETRY_INTERVAL);
-                    self.health.clear_problem();
-                }
-                Err(error) => return Err(error.into()),
-            }
-        }
     }
 
     /// Makes the block durable. A full disk closes the door until there is room again; anything worse is the end.
