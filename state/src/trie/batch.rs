@@ -1,99 +1,124 @@
 //! A batch of changes in key order.
 
+use std::borrow::Cow;
+
 use alloy_primitives::B256;
 use rayon::prelude::*;
 
-use super::subtree::Item;
+/// Below this many changes, what another core would do is not worth telling it.
+const PARALLEL_MIN: usize = 1024;
 
-/// Below this many items, what another core would do is not worth telling it.
-const PARALLEL_ITEMS_MIN: usize = 1024;
-
-/// The positions of changes, sorted by key; those that share a first byte are one shard's.
-#[derive(Debug)]
-pub(super) struct Batch {
-    items: Vec<Item>,
-    /// Where each first byte's items end; empty for a small batch, which is searched instead.
-    ends: Vec<u32>,
+/// What belongs to a key of a trie.
+pub(super) trait Keyed: Clone + Send + Sync {
+    fn key(&self) -> &B256;
 }
 
-impl Batch {
-    /// Sorts changes by key. Keys must be unique.
-    pub(super) fn new<C: Sync>(changes: &[C], key: impl Fn(&C) -> &B256 + Sync) -> Self {
-        let item = |at: usize| Item { key: *key(&changes[at]), change: at as u32 };
-        if changes.len() < PARALLEL_ITEMS_MIN {
-            let mut items: Vec<Item> = (0..changes.len()).map(item).collect();
-            items.sort_unstable_by_key(|item| item.key);
-            return Self { items, ends: Vec::new() };
-        }
-        // By the first byte in one pass each to count and to place; what is left is many small sorts.
-        let mut starts = [0u32; 256];
-        for change in changes {
-            starts[usize::from(key(change)[0])] += 1;
-        }
-        let mut sum = 0;
-        for start in &mut starts {
-            sum += std::mem::replace(start, sum);
-        }
-        let mut items = vec![Item { key: B256::ZERO, change: 0 }; changes.len()];
-        let mut ends = starts.to_vec();
-        for at in 0..changes.len() {
-            let item = item(at);
-            let end = &mut ends[usize::from(item.key[0])];
-            items[*end as usize] = item;
-            *end += 1;
-        }
-        let mut batch = Self { items, ends };
-        batch.shards_mut().into_par_iter().for_each(|shard| {
-            shard.sort_unstable_by(|a, b| {
-                prefix(&a.key).cmp(&prefix(&b.key)).then_with(|| a.key.cmp(&b.key))
-            });
-        });
-        batch
+impl Keyed for B256 {
+    fn key(&self) -> &B256 {
+        self
+    }
+}
+
+/// Changes sorted by key. Keys are unique.
+#[derive(Debug)]
+pub(super) enum Batch<C> {
+    Small(Vec<C>),
+    /// By first byte, as a large trie's shards are.
+    Large(Vec<Vec<C>>),
+}
+
+/// Where a part's changes are, by first byte: beginnings of keys, and positions.
+struct Order {
+    places: Vec<(u64, u32)>,
+    starts: [u32; 257],
+}
+
+impl<C: Keyed> Batch<C> {
+    /// Sorts changes.
+    pub(super) fn new(changes: Vec<C>) -> Self {
+        Self::of_parts(vec![changes])
     }
 
-    /// The changes in key order, made by `make` of where they were; from now on these are what the batch refers to.
+    /// Sorts changes that were made in parts, by several cores.
     ///
-    /// Reading the originals here, each independent of the other, overlaps the waits for memory; the update that
-    /// follows then reads straight on.
-    pub(super) fn reorder<C: Send>(&mut self, make: impl Fn(&B256, usize) -> C + Sync) -> Vec<C> {
-        let changes = (self.items.par_iter().with_min_len(PARALLEL_ITEMS_MIN / 4))
-            .map(|item| make(&item.key, item.change as usize))
-            .collect();
-        self.items.iter_mut().enumerate().for_each(|(at, item)| item.change = at as u32);
-        changes
+    /// Each part is put in order by first byte, and each byte's changes, a few from each part, are sorted and copied
+    /// together: what is compared and moved is small, and whoever applies the changes reads straight on.
+    pub(super) fn of_parts(parts: Vec<Vec<C>>) -> Self {
+        if parts.iter().map(Vec::len).sum::<usize>() < PARALLEL_MIN {
+            let mut changes = parts.into_iter().flatten().collect::<Vec<C>>();
+            changes.sort_unstable_by(|a, b| a.key().cmp(b.key()));
+            return Self::Small(changes);
+        }
+        let orders: Vec<Order> = parts.par_iter().map(|part| Order::of(part)).collect();
+        let shard = |byte: usize| {
+            let mut places: Vec<(u64, &C)> = Vec::new();
+            for (part, order) in parts.iter().zip(&orders) {
+                let of_part = order.places(byte).iter();
+                places.extend(of_part.map(|(prefix, at)| (*prefix, &part[*at as usize])));
+            }
+            places.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| a.1.key().cmp(b.1.key())));
+            places.into_iter().map(|(_, change)| change.clone()).collect::<Vec<C>>()
+        };
+        Self::Large((0..256).into_par_iter().map(shard).collect())
     }
 
     /// All of it, in order.
-    pub(super) fn items(&self) -> &[Item] {
-        debug_assert!(self.items.is_sorted_by(|a, b| a.key < b.key), "keys are unique");
-        &self.items
+    pub(super) fn all(&self) -> Cow<'_, [C]> {
+        match self {
+            Self::Small(changes) => Cow::Borrowed(changes),
+            Self::Large(shards) => Cow::Owned(shards.concat()),
+        }
     }
 
-    /// Those items whose keys begin with this byte.
-    pub(super) fn shard(&self, byte: usize) -> &[Item] {
-        if self.ends.is_empty() {
-            let start = self.items.partition_point(|item| usize::from(item.key[0]) < byte);
-            let len = self.items[start..].partition_point(|item| usize::from(item.key[0]) == byte);
-            return &self.items[start..start + len];
+    /// All of it, in order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &C> {
+        let (changes, shards) = match self {
+            Self::Small(changes) => (&changes[..], &[][..]),
+            Self::Large(shards) => (&[][..], &shards[..]),
+        };
+        changes.iter().chain(shards.iter().flatten())
+    }
+
+    /// The changes whose keys begin with this byte.
+    pub(super) fn shard(&self, byte: usize) -> &[C] {
+        match self {
+            Self::Small(changes) => {
+                let start = changes.partition_point(|change| usize::from(change.key()[0]) < byte);
+                let rest = &changes[start..];
+                let len = rest.partition_point(|change| usize::from(change.key()[0]) == byte);
+                &rest[..len]
+            }
+            Self::Large(shards) => &shards[byte],
         }
-        let start = if byte == 0 { 0 } else { self.ends[byte - 1] as usize };
-        &self.items[start..self.ends[byte] as usize]
     }
 
     /// Whether it is worth more than one core.
-    pub(super) fn is_large(&self) -> bool {
-        self.items.len() >= PARALLEL_ITEMS_MIN
+    pub(super) const fn is_large(&self) -> bool {
+        matches!(self, Self::Large(_))
+    }
+}
+
+impl Order {
+    fn of<C: Keyed>(part: &[C]) -> Self {
+        let mut starts = [0u32; 257];
+        for change in part {
+            starts[usize::from(change.key()[0]) + 1] += 1;
+        }
+        for byte in 0..256 {
+            starts[byte + 1] += starts[byte];
+        }
+        let mut ends = starts;
+        let mut places = vec![(0, 0); part.len()];
+        for (at, change) in part.iter().enumerate() {
+            let end = &mut ends[usize::from(change.key()[0])];
+            places[*end as usize] = (prefix(change.key()), at as u32);
+            *end += 1;
+        }
+        Self { places, starts }
     }
 
-    fn shards_mut(&mut self) -> Vec<&mut [Item]> {
-        let (mut rest, mut start) = (&mut self.items[..], 0);
-        let mut shards = Vec::with_capacity(self.ends.len());
-        for end in &self.ends {
-            let (shard, after) = rest.split_at_mut((*end - start) as usize);
-            (rest, start) = (after, *end);
-            shards.push(shard);
-        }
-        shards
+    fn places(&self, byte: usize) -> &[(u64, u32)] {
+        &self.places[self.starts[byte] as usize..self.starts[byte + 1] as usize]
     }
 }
 

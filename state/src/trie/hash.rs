@@ -44,12 +44,12 @@ pub(super) fn hash(subtrees: &mut [&mut Subtree]) {
     let mut level = 0;
     while level <= deepest {
         let jobs = std::mem::take(&mut levels[level]);
-        for jobs in jobs.chunks(AHEAD) {
-            jobs.iter().for_each(|job| subtrees[job.subtree as usize].arena.touch(job.node, true));
-            for job in jobs {
-                let below = expand(subtrees[job.subtree as usize], job, &mut levels, level);
-                deepest = deepest.max(below);
+        for (at, job) in jobs.iter().enumerate() {
+            if let Some(job) = jobs.get(at + AHEAD) {
+                subtrees[job.subtree as usize].arena.prefetch(job.node, true);
             }
+            let below = expand(subtrees[job.subtree as usize], job, &mut levels, level);
+            deepest = deepest.max(below);
         }
         levels[level] = jobs;
         level += 1;
@@ -57,10 +57,8 @@ pub(super) fn hash(subtrees: &mut [&mut Subtree]) {
     let mut batcher = Batcher::<Job>::new();
     for depth in (0..=deepest).rev() {
         for (at, job) in levels[depth].iter().enumerate() {
-            if at.is_multiple_of(AHEAD) {
-                for job in levels[depth][at..].iter().take(AHEAD) {
-                    subtrees[job.subtree as usize].arena.touch(job.node, false);
-                }
+            if let Some(job) = levels[depth].get(at + AHEAD) {
+                subtrees[job.subtree as usize].arena.prefetch(job.node, false);
             }
             let subtree = &mut *subtrees[job.subtree as usize];
             let len = subtree.encoded_len(job.node, depth);

@@ -7,12 +7,13 @@
 use alloy_primitives::B256;
 
 use super::{
+    batch::Keyed,
     node::{Kind, NodeRef},
     path::{NibblePath, common_nibbles, nibble},
     record::Record,
     rlp::Reference,
     source::{NoSource, NodeSource, TrieError, TrieId},
-    subtree::{Item, Subtree},
+    subtree::Subtree,
 };
 
 /// A key on its way down.
@@ -25,25 +26,25 @@ struct Cursor {
 
 impl Subtree {
     /// Loads every node on the way to every key: afterwards, each way ends in a leaf or in nothing.
-    pub(super) fn load<S: NodeSource>(
+    pub(super) fn load<K: Keyed, S: NodeSource>(
         &mut self,
         id: TrieId,
-        items: &[Item],
+        items: &[K],
         source: &S,
     ) -> Result<(), TrieError<S::Error>> {
         if self.stubs > 0 { self.descend(id, items, source) } else { Ok(()) }
     }
 
-    fn descend<S: NodeSource>(
+    fn descend<K: Keyed, S: NodeSource>(
         &mut self,
         id: TrieId,
-        items: &[Item],
+        items: &[K],
         source: &S,
     ) -> Result<(), TrieError<S::Error>> {
         let Some(first) = items.first() else { return Ok(()) };
         if self.root.node == NodeRef::STUB {
             self.root.node =
-                self.load_stub(id, &first.key, self.base, &self.root.reference.clone(), source)?;
+                self.load_stub(id, first.key(), self.base, &self.root.reference.clone(), source)?;
         }
         let start =
             |item| Cursor { item: item as u32, node: self.root.node, depth: self.base as u32 };
@@ -52,15 +53,12 @@ impl Subtree {
             let mut kept = 0;
             for at in 0..cursors.len() {
                 let Cursor { item, node, depth } = cursors[at];
-                let key = &items[item as usize].key;
+                let key = items[item as usize].key();
                 let depth = depth as usize;
                 let (node, depth) = match node.kind() {
                     Kind::Empty => continue,
                     Kind::Stub => unreachable!("loaded where the link to it was read"),
-                    Kind::Leaf(_) => {
-                        self.arena.touch(node, false);
-                        continue;
-                    }
+                    Kind::Leaf(_) => continue,
                     Kind::Branch(block) => {
                         let head = self.arena.branch_head(block);
                         let nibble = nibble(key, depth);
@@ -91,6 +89,11 @@ impl Subtree {
                         (link.node, end)
                     }
                 };
+                let is_leaf = matches!(node.kind(), Kind::Leaf(_));
+                self.arena.prefetch(node, !is_leaf);
+                if is_leaf {
+                    continue;
+                }
                 cursors[kept] = Cursor { item, node, depth: depth as u32 };
                 kept += 1;
             }
@@ -101,7 +104,7 @@ impl Subtree {
 
     /// Has all of a large batch's way in the cache before one change after the other goes down it: again, if some of it
     /// had to be loaded, as by the time that the last shard is loaded the first one is not there any more.
-    pub(super) fn warm(&mut self, id: TrieId, items: &[Item]) {
+    pub(super) fn warm<K: Keyed>(&mut self, id: TrieId, items: &[K]) {
         let loaded = self.descend(id, items, &NoSource);
         assert!(loaded.is_ok(), "a batch is loaded before it is applied");
     }

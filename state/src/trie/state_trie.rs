@@ -8,7 +8,7 @@ use millrace_types::{Account, AccountDiff, StateDiff};
 use rayon::prelude::*;
 
 use super::{
-    batch::Batch,
+    batch::{Batch, Keyed},
     collect::Records,
     hash::hash_parallel,
     scratch::Scratch,
@@ -21,6 +21,9 @@ use crate::keccak::keccak256_batch;
 
 /// From this many changed slots or tries on, other cores help.
 const PARALLEL_MIN: usize = 256;
+
+/// From this many changed accounts on, other cores help to make the changes of their leaves.
+const PARALLEL_ACCOUNTS_MIN: usize = 1024;
 
 /// The state's tries.
 ///
@@ -59,11 +62,18 @@ struct Storage {
 }
 
 /// What happens to one account's leaf.
+#[derive(Clone)]
 struct AccountChange {
     key: B256,
     /// The account afterwards, if it stays or comes.
     account: Option<Account>,
     wiped: bool,
+}
+
+impl Keyed for AccountChange {
+    fn key(&self) -> &B256 {
+        &self.key
+    }
 }
 
 impl Change for AccountChange {
@@ -82,9 +92,16 @@ impl Change for AccountChange {
 }
 
 /// A storage root that becomes known.
+#[derive(Clone)]
 struct StorageRoot {
     key: B256,
     root: B256,
+}
+
+impl Keyed for StorageRoot {
+    fn key(&self) -> &B256 {
+        &self.key
+    }
 }
 
 impl Change for StorageRoot {
@@ -104,6 +121,12 @@ struct SlotChange {
     value: U256,
 }
 
+impl Keyed for SlotChange {
+    fn key(&self) -> &B256 {
+        &self.key
+    }
+}
+
 impl Change for SlotChange {
     fn is_delete(&self) -> bool {
         self.value.is_zero()
@@ -119,8 +142,7 @@ struct StorageChange {
     address: B256,
     /// The earlier storage goes.
     wiped: bool,
-    slots: Vec<SlotChange>,
-    batch: Batch,
+    slots: Batch<SlotChange>,
 }
 
 impl StateTrie {
@@ -148,11 +170,11 @@ impl StateTrie {
         diff: &StateDiff,
         source: &S,
     ) -> Result<(), TrieError<S::Error>> {
-        let (batch, accounts, storages) = hashed(diff);
-        self.accounts.load(&batch, source)?;
+        let (accounts, storages) = hashed(diff);
+        self.accounts.load(&accounts, source)?;
         let storages = self.load_storages(storages, source)?;
         self.update_storages(&accounts, storages);
-        self.accounts.update(&batch, &accounts);
+        self.accounts.update(&accounts);
         Ok(())
     }
 
@@ -174,7 +196,7 @@ impl StateTrie {
     ) -> Result<B256, TrieError<S::Error>> {
         assert!(self.pending.is_empty(), "asked for a storage root before the state's");
         let key = alloy_primitives::keccak256(address);
-        self.accounts.load(&Batch::new(&[key], |key| key), source)?;
+        self.accounts.load(&Batch::new(vec![key]), source)?;
         Ok(self.loaded_storage_root(&key))
     }
 
@@ -274,13 +296,13 @@ impl StateTrie {
         slots: &[B256],
         source: &S,
     ) -> Result<(&Tree, Option<&Tree>), TrieError<S::Error>> {
-        self.accounts.load(&Batch::new(&[*address], |key| key), source)?;
+        self.accounts.load(&Batch::new(vec![*address]), source)?;
         if self.loaded_storage_root(address) == EMPTY_ROOT_HASH {
             return Ok((&self.accounts, None));
         }
         let at = self.open(address);
         let storage = &mut self.storages[at];
-        let loaded = storage.tree.load(&Batch::new(slots, |key| key), source);
+        let loaded = storage.tree.load(&Batch::new(slots.to_vec()), source);
         self.count(at);
         loaded?;
         Ok((&self.accounts, Some(&self.storages[at].tree)))
@@ -328,7 +350,7 @@ impl StateTrie {
         changes.sort_unstable_by_key(|(at, _)| *at);
         // A trie that is wiped needs nothing of what it was.
         let load = |(storage, change): (&mut Storage, &StorageChange)| {
-            if change.wiped { Ok(()) } else { storage.tree.load(&change.batch, source) }
+            if change.wiped { Ok(()) } else { storage.tree.load(&change.slots, source) }
         };
         let tasks = pick(&mut self.storages, &changes);
         let loaded = if changes.len() < PARALLEL_MIN {
@@ -345,7 +367,7 @@ impl StateTrie {
 
     fn update_storages(
         &mut self,
-        accounts: &[AccountChange],
+        accounts: &Batch<AccountChange>,
         changes: Vec<(usize, StorageChange)>,
     ) {
         for (at, change) in changes.iter().filter(|(_, change)| change.wiped) {
@@ -353,7 +375,7 @@ impl StateTrie {
             self.storages[*at].tree = Tree::new(TrieId::Storage(change.address), &EMPTY_ROOT_HASH);
         }
         let update = |(storage, change): (&mut Storage, &StorageChange)| {
-            storage.tree.update(&change.batch, &change.slots);
+            storage.tree.update(&change.slots);
         };
         let tasks = pick(&mut self.storages, &changes);
         if changes.len() < PARALLEL_MIN {
@@ -369,7 +391,7 @@ impl StateTrie {
         }
         // Storage that goes without any that comes: with its account, or wiped.
         let mut gone = Vec::new();
-        for change in accounts {
+        for change in accounts.iter() {
             let goes = change.account.is_none() || change.wiped;
             let comes = || {
                 let at = self.by_address.get(&change.key)?;
@@ -414,8 +436,7 @@ impl StateTrie {
             storage.pending = false;
             changes.push(StorageRoot { key, root: storage.tree.root() });
         }
-        let batch = Batch::new(&changes, |change| &change.key);
-        self.accounts.update(&batch, &changes);
+        self.accounts.update(&Batch::new(changes));
     }
 
     /// The hand at a storage trie: what was touched has another round, what was not goes.
@@ -463,33 +484,45 @@ fn pick<'a, 'b>(
 }
 
 /// A difference by hashed addresses and slots.
-fn hashed(diff: &StateDiff) -> (Batch, Vec<AccountChange>, Vec<StorageChange>) {
+fn hashed(diff: &StateDiff) -> (Batch<AccountChange>, Vec<StorageChange>) {
     let entries: Vec<(&Address, &AccountDiff)> = diff.accounts.iter().collect();
-    let keys = hash_keys(&entries, |(address, _)| address.as_slice());
-    let mut batch = Batch::new(&keys, |key| key);
-    let accounts = batch.reorder(|key, at| {
-        let diff = entries[at].1;
-        AccountChange { key: *key, account: diff.account, wiped: diff.wiped }
-    });
-    let with_storage: Vec<_> = (entries.iter().zip(&keys))
+    let make = |entries: &[(&Address, &AccountDiff)]| {
+        let mut changes = Vec::with_capacity(entries.len());
+        for entries in entries.chunks(PARALLEL_MIN) {
+            let keys = hash_keys(entries, |(address, _)| address.as_slice());
+            changes.extend(entries.iter().zip(keys).map(|((_, diff), key)| AccountChange {
+                key,
+                account: diff.account,
+                wiped: diff.wiped,
+            }));
+        }
+        changes
+    };
+    let part_len = (entries.len() / (4 * rayon::current_num_threads())).max(2 * PARALLEL_MIN);
+    let accounts: Vec<Vec<AccountChange>> = match entries.len() {
+        ..PARALLEL_ACCOUNTS_MIN => vec![make(&entries)],
+        _ => entries.par_chunks(part_len).map(make).collect(),
+    };
+    let with_storage: Vec<_> = (entries.iter().zip(accounts.iter().flatten()))
         .filter(|((_, diff), _)| diff.account.is_some() && !diff.storage.is_empty())
+        .map(|((_, diff), change)| (*diff, change.key))
         .collect();
+    let accounts = Batch::of_parts(accounts);
     let slots: Vec<(B256, U256)> = with_storage
         .iter()
-        .flat_map(|((_, diff), _)| &diff.storage)
+        .flat_map(|(diff, _)| &diff.storage)
         .map(|(slot, value)| (B256::from(*slot), *value))
         .collect();
     let mut slots = hash_keys(&slots, |(slot, _)| slot.as_slice())
         .into_iter()
         .zip(&slots)
         .map(|(key, (_, value))| SlotChange { key, value: *value });
-    let storages = with_storage.iter().map(|((_, diff), address)| {
-        let slots: Vec<SlotChange> = slots.by_ref().take(diff.storage.len()).collect();
-        let batch = Batch::new(&slots, |slot| &slot.key);
-        StorageChange { address: **address, wiped: diff.wiped, slots, batch }
+    let storages = with_storage.iter().map(|(diff, address)| {
+        let slots = Batch::new(slots.by_ref().take(diff.storage.len()).collect());
+        StorageChange { address: *address, wiped: diff.wiped, slots }
     });
     let storages = storages.collect();
-    (batch, accounts, storages)
+    (accounts, storages)
 }
 
 /// The hashes of many preimages, on all cores.

@@ -24,13 +24,6 @@ pub(super) struct Subtree {
     pub(super) changes: usize,
 }
 
-/// A change's key, and its position among the batch's changes.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Item {
-    pub(super) key: B256,
-    pub(super) change: u32,
-}
-
 impl Subtree {
     /// A subtree of which nothing is in memory.
     pub(super) fn new(base: usize, root: Link) -> Self {

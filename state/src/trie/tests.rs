@@ -11,10 +11,10 @@ use alloy_trie::{
 };
 use millrace_types::{Account, AccountDiff, StateDiff, StorageMap};
 use proptest::prelude::*;
-use rand::{Rng, SeedableRng, rngs::StdRng};
+use rand::{Rng, SeedableRng, rngs::StdRng, seq::SliceRandom};
 
 use super::{
-    batch::Batch,
+    batch::{Batch, Keyed},
     path::NibblePath,
     source::{NoSource, NodeSource, TrieChanges, TrieError, TrieId},
     state_trie::StateTrie,
@@ -52,6 +52,12 @@ impl NodeSource for Records {
 /// A raw change of one key.
 #[derive(Debug, Clone)]
 struct Raw(B256, Option<Vec<u8>>);
+
+impl Keyed for Raw {
+    fn key(&self) -> &B256 {
+        &self.0
+    }
+}
 
 impl Change for Raw {
     fn is_delete(&self) -> bool {
@@ -143,9 +149,9 @@ fn check_tree(steps: Vec<Step>, split_bytes: usize) {
                 changes.sort_by_key(|change| change.0);
                 changes.dedup_by_key(|change| change.0);
                 touched = changes.iter().map(|change| change.0).chain(touched).collect();
-                let batch = Batch::new(&changes, |change| &change.0);
+                let batch = Batch::new(changes.clone());
                 tree.load(&batch, &store).unwrap();
-                tree.update(&batch, &changes);
+                tree.update(&batch);
                 for Raw(key, value) in changes {
                     match value {
                         Some(value) => model.insert(key, value),
@@ -173,7 +179,7 @@ fn check_tree(steps: Vec<Step>, split_bytes: usize) {
             }
             Step::Prove(key) => {
                 let root = tree.hash();
-                tree.load(&Batch::new(&[key], |key| key), &store).unwrap();
+                tree.load(&Batch::new(vec![key]), &store).unwrap();
                 let expected = model.get(&key).cloned();
                 assert_eq!(tree.leaf(&key).map(|leaf| leaf.value.to_rlp()), expected);
                 let proof: Vec<Bytes> = tree.prove(&key);
@@ -183,7 +189,7 @@ fn check_tree(steps: Vec<Step>, split_bytes: usize) {
     }
     // Once it was all evicted, everything is found in the store again.
     let keys: Vec<B256> = model.keys().copied().collect();
-    tree.load(&Batch::new(&keys, |key| key), &store).unwrap();
+    tree.load(&Batch::new(keys), &store).unwrap();
     for (key, value) in &model {
         assert_eq!(tree.leaf(key).map(|leaf| leaf.value.to_rlp()).as_ref(), Some(value));
     }
@@ -194,7 +200,7 @@ fn rebuilt(model: &BTreeMap<B256, Vec<u8>>) -> Records {
     let changes: Vec<Raw> =
         model.iter().map(|(key, value)| Raw(*key, Some(value.clone()))).collect();
     let mut tree = Tree::new(TrieId::Account, &EMPTY_ROOT_HASH);
-    tree.update(&Batch::new(&changes, |change| &change.0), &changes);
+    tree.update(&Batch::new(changes));
     tree.hash();
     let mut records = Records::default();
     records.apply(take(&mut tree));
@@ -452,10 +458,17 @@ fn large_batches_go_to_all_cores_and_come_to_the_same() {
                 changes.insert(key, (!delete).then(|| vec![rng.random(); rng.random_range(1..90)]));
             }
         }
-        let changes: Vec<Raw> = changes.into_iter().map(|(key, value)| Raw(key, value)).collect();
-        let batch = Batch::new(&changes, |change| &change.0);
+        // In any order and in parts of any size, as hashing leaves them.
+        let mut changes: Vec<Raw> =
+            changes.into_iter().map(|(key, value)| Raw(key, value)).collect();
+        changes.shuffle(&mut rng);
+        let parts = changes.chunks(rng.random_range(500..7000)).map(<[Raw]>::to_vec).collect();
+        let batch = Batch::of_parts(parts);
+        assert!(
+            batch.iter().is_sorted_by(|a, b| a.0 < b.0) && batch.iter().count() == changes.len()
+        );
         tree.load(&batch, &store).unwrap();
-        tree.update(&batch, &changes);
+        tree.update(&batch);
         for Raw(key, value) in changes {
             match value {
                 Some(value) => model.insert(key, value),
@@ -475,9 +488,9 @@ fn large_batches_go_to_all_cores_and_come_to_the_same() {
     for keep in [3, 0] {
         let gone: Vec<Raw> = model.keys().skip(keep).map(|key| Raw(*key, None)).collect();
         model = std::mem::take(&mut model).into_iter().take(keep).collect();
-        let batch = Batch::new(&gone, |change| &change.0);
+        let batch = Batch::new(gone);
         tree.load(&batch, &store).unwrap();
-        tree.update(&batch, &gone);
+        tree.update(&batch);
         assert_eq!(tree.hash(), builder_root(&model), "seed {seed} keep {keep}");
         store.apply(take(&mut tree));
         assert_eq!(store, rebuilt(&model), "seed {seed} keep {keep}");

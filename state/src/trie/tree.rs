@@ -10,7 +10,7 @@ use rayon::prelude::*;
 
 use super::{
     arena::Arena,
-    batch::Batch,
+    batch::{Batch, Keyed},
     collect::Records,
     hash::{self, hash_branches},
     node::{BranchFlags, Kind, Link, NodeRef},
@@ -120,14 +120,14 @@ impl Tree {
     }
 
     /// Loads what `batch` leads to. On an error nothing has changed.
-    pub(super) fn load<S: NodeSource>(
+    pub(super) fn load<K: Keyed, S: NodeSource>(
         &mut self,
-        batch: &Batch,
+        batch: &Batch<K>,
         source: &S,
     ) -> Result<(), TrieError<S::Error>> {
         let id = self.id;
         match &mut self.shape {
-            Shape::Whole(subtree) => subtree.load(id, batch.items(), source),
+            Shape::Whole(subtree) => subtree.load(id, &batch.all(), source),
             Shape::Split(split) if batch.is_large() => (split.shards.par_iter_mut())
                 .enumerate()
                 .try_for_each(|(byte, shard)| shard.load(id, batch.shard(byte), source)),
@@ -138,22 +138,22 @@ impl Tree {
     }
 
     /// Applies a batch that is loaded.
-    pub(super) fn update<C: Change>(&mut self, batch: &Batch, changes: &[C]) {
+    pub(super) fn update<C: Change>(&mut self, batch: &Batch<C>) {
         let id = self.id;
         match &mut self.shape {
             Shape::Whole(subtree) => {
-                subtree.update(batch.items(), changes);
+                subtree.update(&batch.all());
                 self.split_if_large();
             }
             Shape::Split(split) => {
                 if batch.is_large() {
                     (split.shards.par_iter_mut()).enumerate().for_each(|(byte, shard)| {
                         shard.warm(id, batch.shard(byte));
-                        shard.update(batch.shard(byte), changes);
+                        shard.update(batch.shard(byte));
                     });
                 } else {
                     for (byte, shard) in split.shards.iter_mut().enumerate() {
-                        shard.update(batch.shard(byte), changes);
+                        shard.update(batch.shard(byte));
                     }
                 }
                 if !split.settle() {

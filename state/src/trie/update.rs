@@ -7,14 +7,15 @@
 use alloy_primitives::B256;
 
 use super::{
+    batch::Keyed,
     node::{BranchFlags, Kind, Link, NodeRef, bits},
     path::{NibblePath, common_nibbles, nibble, with_nibble},
-    subtree::{Item, Subtree},
+    subtree::Subtree,
     value::{Value, ValueRef},
 };
 
 /// What happens to one key.
-pub(super) trait Change: Sync {
+pub(super) trait Change: Keyed {
     /// Whether the key goes.
     fn is_delete(&self) -> bool;
 
@@ -31,64 +32,48 @@ struct Resident {
 
 impl Subtree {
     /// Applies the changes of `items`, which are sorted by key, unique, beneath this subtree, and loaded.
-    pub(super) fn update<C: Change>(&mut self, items: &[Item], changes: &[C]) {
+    pub(super) fn update<C: Change>(&mut self, items: &[C]) {
         if items.is_empty() {
             return;
         }
-        // One run of independent reads, instead of one wait for memory in each leaf.
-        for item in items {
-            std::hint::black_box(changes[item.change as usize].is_delete());
-        }
         let old = self.root.node;
-        if let Some(node) = self.apply(old, self.base, items, changes) {
+        if let Some(node) = self.apply(old, self.base, items) {
             self.root = Link::changed(node);
             self.changes += items.len();
         }
     }
 
     /// The node that takes the place of `node`, which begins at `depth`; `None` when nothing changed.
-    fn apply<C: Change>(
-        &mut self,
-        node: NodeRef,
-        depth: usize,
-        items: &[Item],
-        changes: &[C],
-    ) -> Option<NodeRef> {
+    fn apply<C: Change>(&mut self, node: NodeRef, depth: usize, items: &[C]) -> Option<NodeRef> {
         match node.kind() {
             Kind::Stub => unreachable!("loaded before it is changed"),
             Kind::Empty => {
-                let new = self.build(depth, items, changes, None);
+                let new = self.build(depth, items, None);
                 (!new.is_empty()).then_some(new)
             }
-            Kind::Leaf(block) => self.apply_leaf(block, depth, items, changes),
-            Kind::Extension(block) => self.apply_extension(block, depth, items, changes),
-            Kind::Branch(block) => self.apply_branch(block, depth, items, changes),
+            Kind::Leaf(block) => self.apply_leaf(block, depth, items),
+            Kind::Extension(block) => self.apply_extension(block, depth, items),
+            Kind::Branch(block) => self.apply_branch(block, depth, items),
         }
     }
 
-    fn apply_leaf<C: Change>(
-        &mut self,
-        block: u32,
-        depth: usize,
-        items: &[Item],
-        changes: &[C],
-    ) -> Option<NodeRef> {
+    fn apply_leaf<C: Change>(&mut self, block: u32, depth: usize, items: &[C]) -> Option<NodeRef> {
         let leaf = self.arena.leaf(block);
         let (key, old) = (*leaf.key, NodeRef::leaf(block));
-        let Ok(at) = items.binary_search_by(|item| item.key.cmp(&key)) else {
-            let new = self.build(depth, items, changes, Some(Resident { node: old, key }));
+        let Ok(at) = items.binary_search_by(|item| item.key().cmp(&key)) else {
+            let new = self.build(depth, items, Some(Resident { node: old, key }));
             return (new != old).then_some(new);
         };
-        let change = &changes[items[at].change as usize];
+        let change = &items[at];
         if change.is_delete() {
             self.arena.release_leaf(block);
-            return Some(self.build(depth, items, changes, None));
+            return Some(self.build(depth, items, None));
         }
         let value = change.value(Some(leaf.value));
         let same = value.as_ref() == leaf.value;
         let node = if same { old } else { self.arena.set_leaf(block, &value) };
         if items.len() > 1 {
-            let new = self.build(depth, items, changes, Some(Resident { node, key }));
+            let new = self.build(depth, items, Some(Resident { node, key }));
             return (new != old || !same).then_some(new);
         }
         (!same).then_some(node)
@@ -98,11 +83,10 @@ impl Subtree {
     fn build<C: Change>(
         &mut self,
         depth: usize,
-        mut items: &[Item],
-        changes: &[C],
+        mut items: &[C],
         resident: Option<Resident>,
     ) -> NodeRef {
-        let is_delete = |item: &Item| changes[item.change as usize].is_delete();
+        let is_delete = |item: &C| item.is_delete();
         while let [first, rest @ ..] = items
             && is_delete(first)
         {
@@ -116,15 +100,15 @@ impl Subtree {
         let (Some(first), Some(last)) = (items.first(), items.last()) else {
             return resident.map_or(NodeRef::EMPTY, |leaf| leaf.node);
         };
-        let low = resident.map_or(first.key, |leaf| leaf.key.min(first.key));
-        let high = resident.map_or(last.key, |leaf| leaf.key.max(last.key));
+        let low = resident.map_or(*first.key(), |leaf| leaf.key.min(*first.key()));
+        let high = resident.map_or(*last.key(), |leaf| leaf.key.max(*last.key()));
         let shared = common_nibbles(&low, &high);
         if low == high {
             // One key. A resident that has it was given its new value already.
             return resident.map_or_else(
                 || {
-                    let value = changes[first.change as usize].value(None);
-                    self.arena.new_leaf(&first.key, value.as_ref())
+                    let value = first.value(None);
+                    self.arena.new_leaf(first.key(), value.as_ref())
                 },
                 |leaf| leaf.node,
             );
@@ -134,7 +118,7 @@ impl Subtree {
         for (nibble, group) in groups(items, shared) {
             let here =
                 if resident_at == Some(nibble) { resident_at.take().and(resident) } else { None };
-            links[nibble] = Link::changed(self.build(shared + 1, group, changes, here));
+            links[nibble] = Link::changed(self.build(shared + 1, group, here));
         }
         if let (Some(nibble), Some(leaf)) = (resident_at, resident) {
             links[nibble] = Link::changed(leaf.node);
@@ -158,14 +142,13 @@ impl Subtree {
         &mut self,
         block: u32,
         depth: usize,
-        mut items: &[Item],
-        changes: &[C],
+        mut items: &[C],
     ) -> Option<NodeRef> {
         let key = *self.arena.extension_key(block);
         let end = self.arena.extension_end(block);
-        let shared = |item: &Item| common_nibbles(&item.key, &key).min(end);
+        let shared = |item: &C| common_nibbles(item.key(), &key).min(end);
         // What is deleted beside the extension was never there.
-        let absent = |item: &Item| changes[item.change as usize].is_delete() && shared(item) < end;
+        let absent = |item: &C| item.is_delete() && shared(item) < end;
         while let [first, rest @ ..] = items
             && absent(first)
         {
@@ -179,7 +162,7 @@ impl Subtree {
         let fork = shared(items.first()?).min(shared(items.last()?));
         let link = self.arena.extension_link(block);
         if fork == end {
-            let new = self.apply(link.node, end, items, changes)?;
+            let new = self.apply(link.node, end, items)?;
             if let Kind::Branch(_) = new.kind() {
                 self.arena.set_extension_link(block, &Link::changed(new));
                 return Some(NodeRef::extension(block));
@@ -196,7 +179,7 @@ impl Subtree {
             Link::changed(NodeRef::extension(block))
         };
         let branch = self.arena.new_branch(&links, BranchFlags::UNSAVED.with(BranchFlags::TOUCHED));
-        let new = self.apply(branch, fork, items, changes).unwrap_or(branch);
+        let new = self.apply(branch, fork, items).unwrap_or(branch);
         Some(self.below_extension(depth, &key, fork, new))
     }
 
@@ -204,8 +187,7 @@ impl Subtree {
         &mut self,
         block: u32,
         depth: usize,
-        items: &[Item],
-        changes: &[C],
+        items: &[C],
     ) -> Option<NodeRef> {
         let head = self.arena.branch_head(block);
         let (mut changed, mut mask) = (0u16, head.mask);
@@ -216,7 +198,7 @@ impl Subtree {
             } else {
                 NodeRef::EMPTY
             };
-            let Some(new) = self.apply(old, depth + 1, group, changes) else { continue };
+            let Some(new) = self.apply(old, depth + 1, group) else { continue };
             let bit = 1 << nibble;
             changed |= bit;
             mask = if new.is_empty() { mask & !bit } else { mask | bit };
@@ -244,7 +226,7 @@ impl Subtree {
         if mask.count_ones() > 1 {
             return Some(self.arena.new_branch(&links, head.flags.with(BranchFlags::UNSAVED)));
         }
-        let path = &items[0].key;
+        let path = items[0].key();
         if head.flags.has(BranchFlags::STORED) {
             self.removed.push(NibblePath::prefix(path, depth));
         }
@@ -261,13 +243,13 @@ impl Subtree {
 }
 
 /// Sorted items by their nibble at `depth`: those that have one, in order.
-fn groups(items: &[Item], depth: usize) -> impl Iterator<Item = (usize, &[Item])> {
+fn groups<C: Keyed>(items: &[C], depth: usize) -> impl Iterator<Item = (usize, &[C])> {
     let mut rest = items;
     std::iter::from_fn(move || {
-        let at = nibble(&rest.first()?.key, depth);
+        let at = nibble(rest.first()?.key(), depth);
         let len = match rest {
             [_] => 1,
-            _ => rest.iter().take_while(|item| nibble(&item.key, depth) == at).count(),
+            _ => rest.iter().take_while(|item| nibble(item.key(), depth) == at).count(),
         };
         let (group, after) = rest.split_at(len);
         rest = after;
