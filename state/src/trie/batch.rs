@@ -70,15 +70,6 @@ impl<C: Keyed> Batch<C> {
         }
     }
 
-    /// All of it, in order.
-    pub(super) fn iter(&self) -> impl Iterator<Item = &C> {
-        let (changes, shards) = match self {
-            Self::Small(changes) => (&changes[..], &[][..]),
-            Self::Large(shards) => (&[][..], &shards[..]),
-        };
-        changes.iter().chain(shards.iter().flatten())
-    }
-
     /// The changes whose keys begin with this byte.
     pub(super) fn shard(&self, byte: usize) -> &[C] {
         match self {

@@ -170,10 +170,10 @@ impl StateTrie {
         diff: &StateDiff,
         source: &S,
     ) -> Result<(), TrieError<S::Error>> {
-        let (accounts, storages) = hashed(diff);
+        let Hashed { accounts, going, storages } = hashed(diff);
         self.accounts.load(&accounts, source)?;
         let storages = self.load_storages(storages, source)?;
-        self.update_storages(&accounts, storages);
+        self.update_storages(going, storages);
         self.accounts.update(&accounts);
         Ok(())
     }
@@ -365,11 +365,7 @@ impl StateTrie {
         Ok(changes)
     }
 
-    fn update_storages(
-        &mut self,
-        accounts: &Batch<AccountChange>,
-        changes: Vec<(usize, StorageChange)>,
-    ) {
+    fn update_storages(&mut self, mut going: Vec<B256>, changes: Vec<(usize, StorageChange)>) {
         for (at, change) in changes.iter().filter(|(_, change)| change.wiped) {
             self.note_wiped(&change.address);
             self.storages[*at].tree = Tree::new(TrieId::Storage(change.address), &EMPTY_ROOT_HASH);
@@ -390,19 +386,15 @@ impl StateTrie {
             }
         }
         // Storage that goes without any that comes: with its account, or wiped.
-        let mut gone = Vec::new();
-        for change in accounts.iter() {
-            let goes = change.account.is_none() || change.wiped;
+        going.retain(|address| {
             let comes = || {
-                let at = self.by_address.get(&change.key)?;
+                let at = self.by_address.get(address)?;
                 changes.binary_search_by_key(&(*at as usize), |(at, _)| *at).ok()
             };
-            if goes && comes().is_none() {
-                gone.push(change.key);
-            }
-        }
+            comes().is_none()
+        });
         // Removal moves others: only now that no position is needed any more.
-        for address in gone {
+        for address in going {
             self.note_wiped(&address);
             if let Some(at) = self.by_address.get(&address) {
                 self.drop_storage(*at as usize);
@@ -484,30 +476,55 @@ fn pick<'a, 'b>(
 }
 
 /// A difference by hashed addresses and slots.
-fn hashed(diff: &StateDiff) -> (Batch<AccountChange>, Vec<StorageChange>) {
-    let entries: Vec<(&Address, &AccountDiff)> = diff.accounts.iter().collect();
-    let make = |entries: &[(&Address, &AccountDiff)]| {
-        let mut changes = Vec::with_capacity(entries.len());
+struct Hashed {
+    accounts: Batch<AccountChange>,
+    /// The accounts whose earlier storage goes: with them, or before other storage comes.
+    going: Vec<B256>,
+    storages: Vec<StorageChange>,
+}
+
+/// What one core makes of some accounts of a difference.
+#[derive(Default)]
+struct Part<'a> {
+    accounts: Vec<AccountChange>,
+    going: Vec<B256>,
+    with_storage: Vec<(&'a AccountDiff, B256)>,
+}
+
+impl<'a> Part<'a> {
+    fn of(entries: &[(&Address, &'a AccountDiff)]) -> Self {
+        let mut part = Self::default();
+        part.accounts.reserve_exact(entries.len());
         for entries in entries.chunks(PARALLEL_MIN) {
             let keys = hash_keys(entries, |(address, _)| address.as_slice());
-            changes.extend(entries.iter().zip(keys).map(|((_, diff), key)| AccountChange {
-                key,
-                account: diff.account,
-                wiped: diff.wiped,
-            }));
+            for ((_, diff), key) in entries.iter().zip(keys) {
+                let AccountDiff { account, wiped, .. } = **diff;
+                part.accounts.push(AccountChange { key, account, wiped });
+                if account.is_none() || wiped {
+                    part.going.push(key);
+                }
+                if account.is_some() && !diff.storage.is_empty() {
+                    part.with_storage.push((diff, key));
+                }
+            }
         }
-        changes
-    };
+        part
+    }
+}
+
+fn hashed(diff: &StateDiff) -> Hashed {
+    let entries: Vec<(&Address, &AccountDiff)> = diff.accounts.iter().collect();
     let part_len = (entries.len() / (4 * rayon::current_num_threads())).max(2 * PARALLEL_MIN);
-    let accounts: Vec<Vec<AccountChange>> = match entries.len() {
-        ..PARALLEL_ACCOUNTS_MIN => vec![make(&entries)],
-        _ => entries.par_chunks(part_len).map(make).collect(),
+    let parts: Vec<Part<'_>> = match entries.len() {
+        ..PARALLEL_ACCOUNTS_MIN => vec![Part::of(&entries)],
+        _ => entries.par_chunks(part_len).map(Part::of).collect(),
     };
-    let with_storage: Vec<_> = (entries.iter().zip(accounts.iter().flatten()))
-        .filter(|((_, diff), _)| diff.account.is_some() && !diff.storage.is_empty())
-        .map(|((_, diff), change)| (*diff, change.key))
-        .collect();
-    let accounts = Batch::of_parts(accounts);
+    let (mut accounts, mut going, mut with_storage) = (Vec::new(), Vec::new(), Vec::new());
+    for part in parts {
+        accounts.push(part.accounts);
+        going.extend(part.going);
+        with_storage.extend(part.with_storage);
+    }
     let slots: Vec<(B256, U256)> = with_storage
         .iter()
         .flat_map(|(diff, _)| &diff.storage)
@@ -522,7 +539,7 @@ fn hashed(diff: &StateDiff) -> (Batch<AccountChange>, Vec<StorageChange>) {
         StorageChange { address: *address, wiped: diff.wiped, slots }
     });
     let storages = storages.collect();
-    (accounts, storages)
+    Hashed { accounts: Batch::of_parts(accounts), going, storages }
 }
 
 /// The hashes of many preimages, on all cores.

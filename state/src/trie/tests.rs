@@ -464,9 +464,7 @@ fn large_batches_go_to_all_cores_and_come_to_the_same() {
         changes.shuffle(&mut rng);
         let parts = changes.chunks(rng.random_range(500..7000)).map(<[Raw]>::to_vec).collect();
         let batch = Batch::of_parts(parts);
-        assert!(
-            batch.iter().is_sorted_by(|a, b| a.0 < b.0) && batch.iter().count() == changes.len()
-        );
+        assert!(batch.all().is_sorted_by(|a, b| a.0 < b.0) && batch.all().len() == changes.len());
         tree.load(&batch, &store).unwrap();
         tree.update(&batch);
         for Raw(key, value) in changes {
