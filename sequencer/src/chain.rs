@@ -48,12 +48,15 @@ pub(crate) struct Head {
     pub(crate) view: ChainView,
 }
 
+/// A run of transactions with their receipts.
+pub(crate) type Part = Arc<Vec<(Arc<Transaction>, Receipt)>>;
+
 /// The block under construction, as its last group left it.
 #[derive(Debug, Clone)]
 pub(crate) struct Open {
     pub(crate) attributes: BlockAttributes,
     /// Transactions with their receipts, in order, in shared parts.
-    pub(crate) parts: Vec<Arc<Vec<(Arc<Transaction>, Receipt)>>>,
+    pub(crate) parts: Vec<Part>,
     pub(crate) gas_used: u64,
     pub(crate) view: LayeredView,
 }

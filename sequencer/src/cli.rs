@@ -19,7 +19,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Runs a chain for development, without L1: one process, funded accounts, every fork up to Isthmus.
-    Dev(NodeArgs),
+    Dev(Box<NodeArgs>),
     /// Executes witness files of real blocks and compares the block hashes; exits 0 only if all match.
     Replay {
         /// The witness files.

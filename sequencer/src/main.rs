@@ -19,7 +19,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
-        Command::Dev(args) => dev(args),
+        Command::Dev(args) => dev(*args),
         Command::Replay { files } => replay(&files, &mut io::stdout().lock()),
         Command::Config { command: ConfigCommand::Check { file } } => check(&file),
     };

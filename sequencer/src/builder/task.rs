@@ -18,12 +18,12 @@ use millrace_executor::{
     BlockAttributes, ExecuteError, Executor, Group, Limits, OpenBlock, Outcome, assemble,
 };
 use millrace_protocol::{BaseFeeError, predeploys::SEQUENCER_FEE_VAULT};
-use millrace_types::{ExecutedBlock, Receipt, SealedHeader, Transaction};
+use millrace_types::{ExecutedBlock, SealedHeader};
 use tokio::sync::watch;
 
 use crate::{
     builder::{origin::Origin, slot::SlotClock},
-    chain::{Chain, Open},
+    chain::{Chain, Open, Part},
     clock,
     health::Health,
     index::IndexError,
@@ -221,7 +221,7 @@ impl Builder {
 /// dozen parts, and each transaction is moved logarithmically often.
 #[derive(Default)]
 struct Shown {
-    parts: Vec<Arc<Vec<(Arc<Transaction>, Receipt)>>>,
+    parts: Vec<Part>,
 }
 
 impl Shown {
