@@ -1,6 +1,7 @@
 //! The sequencer as its neighbours meet it: databases, clients, operators and power cuts.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![allow(clippy::print_stdout, reason = "seeds and skipped tests are for whoever reads along")]
 
 mod clients;
 mod hostile;
