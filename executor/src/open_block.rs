@@ -108,10 +108,13 @@ impl OpenBlock {
         &mut self,
         deposits: &[Arc<Transaction>],
     ) -> Result<Group, ExecuteError> {
-        self.with_machine(|block, machine| {
+        let group = self.with_machine(|block, machine| {
             let include = |deposit| block.include_fixed(machine, deposit).map(Outcome::Included);
             deposits.iter().map(include).collect()
-        })
+        })?;
+        // The first of them sets the prices: whatever was read before, for a candidate that came too early, is stale.
+        self.fees = None;
+        Ok(group)
     }
 
     /// Tries candidates in their order. One that is rejected or does not fit leaves no trace, and the next is tried.

@@ -5,6 +5,7 @@ use std::{fs, future::Future, io::Write, path::Path, sync::Arc, time::Duration};
 use anyhow::{Context, bail};
 use millrace_contracts::{DevGenesis, Genesis};
 use millrace_executor::{Executor, ExecutorConfig};
+use millrace_protocol::OpFork;
 use millrace_state::State;
 use millrace_types::SealedHeader;
 use tokio::{net::TcpListener, sync::watch};
@@ -206,6 +207,9 @@ fn dev_genesis(data_dir: &Path, config: &Config) -> anyhow::Result<Genesis> {
             genesis.spec.chain_id(),
             config.chain_id
         );
+    }
+    if !genesis.spec.rules(genesis.timestamp).is_active(OpFork::Isthmus) {
+        bail!("{}: blocks are built by Isthmus' rules only, from genesis on", path.display());
     }
     Ok(genesis)
 }

@@ -49,7 +49,8 @@ impl AccountDiff {
     /// Adds what changed afterwards, so that `self` spans both.
     pub fn extend(&mut self, later: &Self) {
         self.account = later.account;
-        if later.wiped {
+        // Whoever is gone has taken its storage along, whether that is said or not.
+        if later.wiped || later.account.is_none() {
             self.wiped = true;
             self.storage.clear();
         }
@@ -80,5 +81,11 @@ mod tests {
             diff,
             AccountDiff { account: Some(Account::default()), wiped: true, storage: slot(7) }
         );
+
+        let mut diff =
+            AccountDiff { account: Some(Account::default()), wiped: false, storage: slot(5) };
+        diff.extend(&AccountDiff::default());
+        let gone = AccountDiff { account: None, wiped: true, storage: StorageMap::default() };
+        assert_eq!(diff, gone, "whoever is gone has taken the storage along");
     }
 }

@@ -131,7 +131,10 @@ impl Handler for OpHandler {
         evm.ctx.journaled_state.discard_tx();
         evm.frame_stack().clear();
         match (evm.ctx.tx.role, stop) {
-            (Role::Deposit { mint, .. }, Stop::Rejected(rejection)) => {
+            // Where there is no rollup there are no deposits, and so none that fail.
+            (Role::Deposit { mint, .. }, Stop::Rejected(rejection))
+                if evm.ctx.chain.fork.is_some() =>
+            {
                 fail_deposit(&mut evm.ctx, mint, rejection)
             }
             (_, stop) => Err(stop),

@@ -110,7 +110,8 @@ impl Overlay {
         // A transaction touches only what it loaded, and loading it gave it a place.
         let place = self.places[&address];
         let cached = &mut self.accounts[place as usize];
-        if account.is_selfdestructed() {
+        // An account that was touched and is empty does not exist (EIP-161), as if it had destroyed itself.
+        if account.is_selfdestructed() || account.info.is_empty() {
             if cached.account.is_some() {
                 cached.account = None;
                 cached.newly_wiped = true;
@@ -120,8 +121,7 @@ impl Overlay {
             return;
         }
         let info = account.info;
-        // An account that was touched and is empty does not exist (EIP-161).
-        let after = (!info.is_empty()).then(|| Account {
+        let after = Some(Account {
             nonce: info.nonce,
             balance: info.balance,
             bytecode_hash: (info.code_hash != KECCAK_EMPTY).then_some(info.code_hash),

@@ -1,9 +1,12 @@
 //! Deposits: paid for on L1, and refused by nobody.
 
+use std::sync::Arc;
+
 use alloy_primitives::{Address, TxKind, U256};
-use millrace_executor::{ExecuteError, Invalid, Rejection, StateView};
-use millrace_protocol::predeploys::{
-    BASE_FEE_VAULT, L1_FEE_VAULT, OPERATOR_FEE_VAULT, SEQUENCER_FEE_VAULT,
+use millrace_executor::{ExecuteError, Executor, ExecutorConfig, Invalid, Rejection, StateView};
+use millrace_protocol::{
+    ChainSpec, EthereumForks,
+    predeploys::{BASE_FEE_VAULT, L1_FEE_VAULT, OPERATOR_FEE_VAULT, SEQUENCER_FEE_VAULT},
 };
 use millrace_types::{Receipt, TxType};
 use op_alloy_consensus::TxDeposit;
@@ -150,4 +153,23 @@ fn minting_to_a_new_account_creates_it() {
     let tx = TxDeposit { from: nobody, to: TxKind::Call(nobody), value: U256::ZERO, ..from_bob() };
     include_deposit(&mut block, tx);
     assert_eq!(balance(&block.view(), nobody), U256::from(100));
+}
+
+/// Where there is no L1 there is nobody who could have paid for a deposit.
+#[test]
+fn a_chain_that_is_no_rollup_refuses_them() {
+    let forks = EthereumForks {
+        shanghai_time: Some(0),
+        cancun_time: Some(0),
+        prague_time: Some(0),
+        osaka_time: None,
+    };
+    let chain = ChainSpec::ethereum(1, forks).unwrap();
+    let executor = Executor::new(Arc::new(chain), ExecutorConfig::default());
+    let mut block = World::new().open_on(&executor);
+    let error = block.include_deposits(&[deposit(from_bob())]).unwrap_err();
+    let ExecuteError::InvalidTransaction { index: 0, reason, .. } = error else {
+        panic!("{error}")
+    };
+    assert_eq!(*reason, Rejection::Invalid(Invalid::Type));
 }
