@@ -9,8 +9,16 @@ use std::{
 /// An exclusive lock on a file, held until dropped or until the process ends, however it ends.
 #[derive(Debug)]
 pub(super) struct FileLock {
-    /// Closing it releases the lock.
-    _file: File,
+    file: File,
+}
+
+/// Closing the file would release the lock, too, but not at once: a child process that is just being started shares the
+/// open file until it runs its own program.
+impl Drop for FileLock {
+    fn drop(&mut self) {
+        // What cannot be unlocked is unlocked by the end of the process.
+        self.file.unlock().ok();
+    }
 }
 
 /// A data directory that belongs to this process.
@@ -86,7 +94,7 @@ impl FileLock {
             .set_len(0)
             .and_then(|()| file.rewind())
             .and_then(|()| writeln!(file, "{}", std::process::id()));
-        Ok(Self { _file: file })
+        Ok(Self { file })
     }
 }
 
