@@ -47,10 +47,12 @@ impl StateDiff {
 
 impl AccountDiff {
     /// Adds what changed afterwards, so that `self` spans both.
+    ///
+    /// An account that goes forgets its earlier slots only where `wiped` says so: a difference that leads back to before
+    /// an account existed names each of its slots instead.
     pub fn extend(&mut self, later: &Self) {
         self.account = later.account;
-        // Whoever is gone has taken its storage along, whether that is said or not.
-        if later.wiped || later.account.is_none() {
+        if later.wiped {
             self.wiped = true;
             self.storage.clear();
         }
@@ -81,11 +83,5 @@ mod tests {
             diff,
             AccountDiff { account: Some(Account::default()), wiped: true, storage: slot(7) }
         );
-
-        let mut diff =
-            AccountDiff { account: Some(Account::default()), wiped: false, storage: slot(5) };
-        diff.extend(&AccountDiff::default());
-        let gone = AccountDiff { account: None, wiped: true, storage: StorageMap::default() };
-        assert_eq!(diff, gone, "whoever is gone has taken the storage along");
     }
 }
