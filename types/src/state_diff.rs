@@ -84,4 +84,15 @@ mod tests {
             AccountDiff { account: Some(Account::default()), wiped: true, storage: slot(7) }
         );
     }
+
+    #[test]
+    fn a_difference_that_leads_back_keeps_every_slot_that_it_names() {
+        let slot =
+            |slot: u64, value: u64| StorageMap::from_iter([(U256::from(slot), U256::from(value))]);
+        let mut back =
+            AccountDiff { account: Some(Account::default()), wiped: false, storage: slot(6, 14) };
+        back.extend(&AccountDiff { account: None, wiped: false, storage: slot(2, 0) });
+        assert_eq!((back.account, back.wiped), (None, false));
+        assert_eq!(back.storage.len(), 2);
+    }
 }
