@@ -2,7 +2,7 @@
 
 use alloy_primitives::{BlockNumber, Bytes, TxKind, U256};
 use millrace_executor::{
-    self as executor, BlobFee, BlockContext, CallOutcome, EstimateError, StateOverrides,
+    self as executor, BlockContext, CallOutcome, EstimateError, StateOverrides,
 };
 use millrace_rpc::{
     self as rpc, AccountProof, CallError, CallFees, CallRequest, StateError, StorageOverride,
@@ -79,18 +79,16 @@ fn pretended_block(
         };
         value.map(convert).transpose()
     }
-    let number = bounded("number", overrides.number)?;
-    let base_fee = bounded("baseFeePerGas", overrides.base_fee)?;
-    let blob_base_fee: Option<u128> = bounded("blobBaseFee", overrides.blob_base_fee)?;
-    Ok(BlockContext {
-        number: number.unwrap_or(block.number),
-        timestamp: overrides.timestamp.unwrap_or(block.timestamp),
-        beneficiary: overrides.fee_recipient.unwrap_or(block.beneficiary),
-        gas_limit: overrides.gas_limit.unwrap_or(block.gas_limit),
-        base_fee: base_fee.unwrap_or(block.base_fee),
-        prev_randao: overrides.prev_randao.unwrap_or(block.prev_randao),
-        blob_base_fee: blob_base_fee.map_or(block.blob_base_fee, BlobFee::Fixed),
-    })
+    let overrides = executor::BlockOverrides {
+        number: bounded("number", overrides.number)?,
+        timestamp: overrides.timestamp,
+        beneficiary: overrides.fee_recipient,
+        gas_limit: overrides.gas_limit,
+        base_fee: bounded("baseFeePerGas", overrides.base_fee)?,
+        prev_randao: overrides.prev_randao,
+        blob_base_fee: bounded("blobBaseFee", overrides.blob_base_fee)?,
+    };
+    Ok(overrides.apply(block))
 }
 
 /// What a call came to.
