@@ -7,7 +7,9 @@ use alloy_eips::eip7685::EMPTY_REQUESTS_HASH;
 use alloy_primitives::{B256, Bloom};
 use alloy_trie::{EMPTY_ROOT_HASH, root::ordered_trie_root_with_encoder};
 use millrace_protocol::{EvmFork, OpFork, Rules};
-use millrace_types::{Block, ExecutedBlock, Header, Receipt, SealedHeader, StateDiff, Transaction};
+use millrace_types::{
+    Block, ExecutedBlock, Header, Receipt, SealedHeader, StateDiff, Transaction, Waypoint,
+};
 
 use crate::BlockAttributes;
 
@@ -28,6 +30,8 @@ pub struct Executed {
     pub data_bytes: u64,
     /// Everything that it changed.
     pub diff: Arc<StateDiff>,
+    /// What it changed group by group.
+    pub waypoints: Vec<Waypoint>,
 }
 
 /// The roots of the state that a block leads to.
@@ -41,7 +45,8 @@ pub struct StateRoots {
 
 /// Makes the block: its header commits to everything in it.
 pub fn assemble(executed: Executed, roots: StateRoots) -> ExecutedBlock {
-    let Executed { rules, attributes, transactions, receipts, gas_used, diff, .. } = executed;
+    let Executed { rules, attributes, transactions, receipts, gas_used, diff, waypoints, .. } =
+        executed;
     let (transactions_root, (receipts_root, logs_bloom)) =
         rayon::join(|| transactions_root(&transactions), || receipts_root(&receipts));
     let cancun = rules.evm >= EvmFork::Cancun;
@@ -69,7 +74,7 @@ pub fn assemble(executed: Executed, roots: StateRoots) -> ExecutedBlock {
         ..Header::default()
     };
     let block = Block { header: SealedHeader::seal_slow(header), transactions };
-    ExecutedBlock { block: Arc::new(block), receipts: Arc::new(receipts), diff }
+    ExecutedBlock { block: Arc::new(block), receipts: Arc::new(receipts), diff, waypoints }
 }
 
 /// Before Isthmus the withdrawals root is that of a list, which is always empty.

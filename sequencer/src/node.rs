@@ -67,8 +67,10 @@ pub async fn run_dev(
     let journal = Journal::open(&location, identity).await.context("open the journal")?;
     let index = Index::open(&data_dir.path().join("index")).context("open the index")?;
     let index = Arc::new(index);
-    let executor =
-        Executor::new(spec.clone(), ExecutorConfig { call_gas_max: config.call_gas_max });
+    let executor = Executor::new(
+        spec.clone(),
+        ExecutorConfig { call_gas_max: config.call_gas_max, threads: config.threads },
+    );
 
     let recovery = Recovery {
         executor: &executor,

@@ -173,7 +173,7 @@ impl Recovery<'_> {
         let view = Arc::new(ChainView::new(self.state.head(), hashes.clone()));
         let executed = self
             .executor
-            .replay(BlockAttributes::of(header, parent), &stored.block.transactions, view)
+            .replay(BlockAttributes::of(header, parent), &stored.block.transactions, &[], view)
             .map_err(|source| RecoveryError::Execute { number, source })?;
         let waiting =
             |error: &_| tracing::info!(block = number, %error, "waiting for a checkpoint");

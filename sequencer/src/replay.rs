@@ -45,7 +45,7 @@ fn replay(file: &Path) -> anyhow::Result<(Witness, ExecutedBlock)> {
     let state = WitnessState::new(witness.preimages.clone(), parent.state_root, parent.hash());
     let executor = Executor::new(witness.chain.clone(), ExecutorConfig::default());
     let executed = executor
-        .replay(witness.attributes.clone(), &witness.transactions, Arc::new(state.clone()))
+        .replay(witness.attributes.clone(), &witness.transactions, &[], Arc::new(state.clone()))
         .context("execute the block")?;
     let roots =
         state.roots_after(&executed.diff, executed.rules).context("compute the state root")?;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{Receipt, SealedHeader, StateDiff, Transaction};
+use crate::{Receipt, SealedHeader, StateDiff, Transaction, Waypoint};
 
 /// An L2 block: a header with its hash, and the transactions that it commits to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,4 +29,6 @@ pub struct ExecutedBlock {
     pub receipts: Arc<Vec<Receipt>>,
     /// Every account, slot and code that the block changed.
     pub diff: Arc<StateDiff>,
+    /// What it changed stretch by stretch, if that was recorded.
+    pub waypoints: Vec<Waypoint>,
 }

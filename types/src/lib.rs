@@ -4,7 +4,7 @@
 //! chain: encodings that consensus fixes (RLP, EIP-2718) are the only behaviour.
 //!
 //! Suggested reading order: [`transaction`](Transaction), [`receipt`](Receipt), [`block`](Block),
-//! [`state_diff`](StateDiff).
+//! [`state_diff`](StateDiff), [`waypoint`](Waypoint).
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
@@ -12,6 +12,7 @@ mod block;
 mod receipt;
 mod state_diff;
 mod transaction;
+mod waypoint;
 
 pub use alloy_consensus::Header;
 pub use reth_primitives_traits::{Account, SealedHeader};
@@ -21,4 +22,5 @@ pub use crate::{
     receipt::{DepositReceipt, Receipt},
     state_diff::{AccountDiff, StateDiff, StorageMap},
     transaction::{Transaction, TransactionError, TxEnvelope, TxType},
+    waypoint::Waypoint,
 };

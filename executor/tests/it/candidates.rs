@@ -186,7 +186,7 @@ fn a_built_block_replays_to_itself() {
     let built = block.finish().unwrap();
     assert_eq!(built.transactions.len(), 21);
 
-    let replayed = executor().replay(attributes(), &built.transactions, world.view()).unwrap();
+    let replayed = executor().replay(attributes(), &built.transactions, &[], world.view()).unwrap();
     assert_eq!(replayed.receipts, built.receipts);
     assert_eq!(replayed.diff, built.diff);
     assert_eq!((replayed.gas_used, replayed.data_bytes), (built.gas_used, built.data_bytes));
@@ -214,7 +214,7 @@ fn a_built_block_replays_to_itself() {
 fn replay_names_the_transaction_that_cannot_be() {
     let world = World::new();
     let transactions = [signed(transfer(0), ALICE), signed(transfer(2), ALICE)];
-    let error = executor().replay(attributes(), &transactions, world.view()).unwrap_err();
+    let error = executor().replay(attributes(), &transactions, &[], world.view()).unwrap_err();
     let ExecuteError::InvalidTransaction { index: 1, hash, reason } = error else {
         panic!("{error}")
     };

@@ -195,7 +195,7 @@ fn a_mainnet_block_executes() {
     let built = open.finish().unwrap();
     assert_eq!((built.transactions.len(), succeeded, built.gas_used), (180, 178, 13_664_078));
 
-    let replayed = executor.replay(attributes, &built.transactions, world.view()).unwrap();
+    let replayed = executor.replay(attributes, &built.transactions, &[], world.view()).unwrap();
     assert_eq!(replayed.receipts, built.receipts);
     assert_eq!(replayed.diff, built.diff);
 }

@@ -70,6 +70,7 @@ pub(crate) fn seal(
         block: Arc::new(Block { header, transactions }),
         receipts: Arc::new(receipts),
         diff: Arc::default(),
+        waypoints: Vec::new(),
     }
 }
 

@@ -107,7 +107,7 @@ proptest! {
                         block.transactions.push(returning.clone());
                         let mut receipts: Vec<Receipt> = next.receipts.to_vec();
                         receipts.push(Receipt { logs: Vec::new(), ..receipts[0].clone() });
-                        next = ExecutedBlock { block: block.into(), receipts: receipts.into(), diff: next.diff };
+                        next = ExecutedBlock { block: block.into(), receipts: receipts.into(), diff: next.diff, waypoints: next.waypoints };
                         gone.clear();
                     }
                     index.add(&next.block, &next.receipts).unwrap();
