@@ -15,7 +15,7 @@ shift || true
 case "$name" in
 state-root) run millrace-state state_root "$@" ;;
 kv) run millrace-state kv "$@" ;;
-executor) run millrace-executor sequential "$@" ;;
+executor) run millrace-executor executor "$@" ;;
 mempool) run millrace-sequencer mempool "$@" ;;
 recover) run millrace-sequencer recover "$@" ;;
 journal) run millrace-sequencer journal "$@" ;;

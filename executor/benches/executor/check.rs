@@ -1,0 +1,93 @@
+//! Both sides must agree: on every receipt, and on every account and slot.
+
+use alloy_primitives::U256;
+use millrace_executor::Executed;
+use millrace_types::Receipt;
+
+use crate::{
+    ledger::Ledger,
+    memory::Memory,
+    ours,
+    plain::Plain,
+    scene::{Block, Scene},
+};
+
+/// Follows a chain of blocks with the baseline, in the order that ours has chosen.
+pub(crate) struct Witness {
+    plain: Plain,
+    /// The state as ours has it.
+    memory: Memory,
+}
+
+/// What of a block is compared in every round.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Digest {
+    pub(crate) included: usize,
+    pub(crate) succeeded: usize,
+    pub(crate) gas: u64,
+}
+
+impl Digest {
+    pub(crate) fn of(receipts: &[Receipt]) -> Self {
+        Self {
+            included: receipts.len(),
+            succeeded: receipts.iter().filter(|receipt| receipt.success).count(),
+            gas: receipts.last().map_or(0, |receipt| receipt.cumulative_gas_used),
+        }
+    }
+}
+
+impl std::ops::AddAssign for Digest {
+    fn add_assign(&mut self, other: Self) {
+        self.included += other.included;
+        self.succeeded += other.succeeded;
+        self.gas += other.gas;
+    }
+}
+
+impl Witness {
+    pub(crate) fn new(scene: &Scene) -> Self {
+        let memory = scene.memory.clone();
+        Self { plain: Plain::new(scene.chain_id, Ledger::new(&memory, None)), memory }
+    }
+
+    /// Compares a block, and panics where there is a difference.
+    pub(crate) fn examine(&mut self, scene: &Scene, block: &Block, executed: &Executed) {
+        if scene.independent {
+            self.memory.clone_from(&scene.memory);
+            self.plain.ledger().restore(&scene.memory);
+        }
+        let order = ours::order(block, executed);
+        let envs: Vec<_> = order.iter().map(|place| block.envs[*place].clone()).collect();
+        self.plain.open(&block.attributes, envs.len());
+        self.plain.run(envs);
+        let receipts = self.plain.close();
+        for (index, (ours, theirs)) in executed.receipts.iter().zip(&receipts).enumerate() {
+            assert_eq!(ours, theirs, "receipt {index}");
+        }
+        assert_eq!(executed.receipts.len(), receipts.len());
+        self.memory.apply(&executed.diff);
+        compare(&self.memory, self.plain.ledger());
+    }
+}
+
+fn compare(memory: &Memory, ledger: &Ledger) {
+    for (address, held) in &memory.accounts {
+        assert_eq!(Some(held.account), ledger.account(address), "account {address}");
+        let theirs = ledger.slots(address).expect("the account is there");
+        for (slot, ours) in &held.storage {
+            let theirs = theirs.get(slot).copied().unwrap_or_default();
+            assert_eq!(*ours, theirs, "{address}, slot {slot}");
+        }
+    }
+    for address in ledger.addresses() {
+        let Some(held) = memory.accounts.get(address) else {
+            assert_eq!(ledger.account(address), None, "account {address}");
+            continue;
+        };
+        for (slot, theirs) in ledger.slots(address).into_iter().flatten() {
+            let ours = held.storage.get(slot).copied().unwrap_or(U256::ZERO);
+            assert_eq!(ours, *theirs, "{address}, slot {slot}");
+        }
+    }
+}
