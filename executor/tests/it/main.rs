@@ -10,3 +10,4 @@ mod fees;
 mod forks;
 mod mainnet;
 mod world;
+mod zoo;
