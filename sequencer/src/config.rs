@@ -38,6 +38,8 @@ pub struct Config {
     pub threads: usize,
     /// The journal's database; `None` is SQLite in the data directory.
     pub journal: Option<Location>,
+    /// Whether the journal keeps the waypoints of blocks that a restart would execute again.
+    pub journal_waypoints: bool,
     /// The world state's bounds.
     pub state: millrace_state::Config,
     /// The mempool's bounds.
@@ -155,6 +157,7 @@ impl Config {
             gas_limit,
             threads,
             journal,
+            journal_waypoints: check.required("journal_waypoints", |s| s.journal_waypoints),
             state,
             pool,
             pool_tip_min: check.required("pool_tip_min", |s| s.pool_tip_min).into(),

@@ -5,27 +5,38 @@
 //! restarts after a crash finds a prefix of what was appended that holds everything acknowledged.
 //!
 //! Suggested reading order: this file, [`row`] (the encoding), `store` (transactions and failures), `engine` with
-//! `sqlite` and `postgres` (what differs), `lock`, `blocks`.
+//! `sqlite` and `postgres` (what differs), `lock`, `blocks`, [`waypoints`] (hints beside the rows).
 
 mod blocks;
 mod engine;
 mod error;
+mod frame;
 mod location;
 mod lock;
 mod postgres;
 pub mod row;
 mod sqlite;
 mod store;
+pub mod waypoints;
 
-use std::{ops::RangeInclusive, sync::Arc};
+use std::{
+    fmt,
+    ops::RangeInclusive,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use alloy_eips::{BlockHashOrNumber, BlockNumHash};
 use alloy_primitives::B256;
-use millrace_types::{Block, ExecutedBlock, Receipt, SealedHeader};
+use millrace_types::{Block, ExecutedBlock, Receipt, SealedHeader, Waypoint};
+use tracing::warn;
 
 pub use self::{
     blocks::Blocks,
     error::{AppendError, OpenError, ReadError, WriteError},
+    frame::FrameError,
     location::{Location, LocationError},
     lock::{DataDir, LockError},
 };
@@ -35,7 +46,7 @@ use self::{
     postgres::PostgresEngine,
     row::{Row, decode_header},
     sqlite::SqliteEngine,
-    store::Store,
+    store::{Batch, Store},
 };
 
 /// Which chain a journal belongs to.
@@ -60,6 +71,18 @@ pub struct StoredBlock {
 #[derive(Debug)]
 pub struct Journal {
     store: AnyStore,
+    /// Present if waypoints are kept.
+    checkpoint: Option<Checkpoint>,
+    waypoints_unusable: AtomicU64,
+}
+
+/// Asks the owner up to which block nobody will execute again what the journal holds.
+struct Checkpoint(Box<dyn Fn() -> u64 + Send + Sync>);
+
+impl fmt::Debug for Checkpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Checkpoint").field(&(self.0)()).finish()
+    }
 }
 
 #[derive(Debug)]
@@ -90,7 +113,14 @@ impl Journal {
                 AnyStore::Postgres(Box::new(store))
             }
         };
-        Ok(Self { store })
+        Ok(Self { store, checkpoint: None, waypoints_unusable: AtomicU64::new(0) })
+    }
+
+    /// Keeps the waypoints of appended blocks from now on, until `checkpoint`, which is asked at each append, has come
+    /// past them: what is at or below it needs no execution after a restart.
+    #[must_use]
+    pub fn keeping_waypoints(self, checkpoint: impl Fn() -> u64 + Send + Sync + 'static) -> Self {
+        Self { checkpoint: Some(Checkpoint(Box::new(checkpoint))), ..self }
     }
 
     /// Makes a block durable on top of the tip.
@@ -103,16 +133,35 @@ impl Journal {
 
     /// Makes several blocks durable in one transaction: all of them or none.
     pub async fn append_group(&self, blocks: &[ExecutedBlock]) -> Result<(), AppendError> {
-        let blocks = blocks.to_vec();
-        let encode = move || {
-            let encode = |block: &ExecutedBlock| {
-                let number = block.block.number();
-                Row::encode(block).map_err(|source| AppendError::Invalid { number, source })
-            };
-            blocks.iter().map(encode).collect::<Result<Vec<Row>, _>>()
+        let batch = self.encode(blocks).await?;
+        on_store!(self, store => store.append(&batch).await)
+    }
+
+    /// Encodes rows and waypoints at the same time: whoever appends waits for both.
+    async fn encode(&self, blocks: &[ExecutedBlock]) -> Result<Batch, AppendError> {
+        let rows = {
+            let blocks = blocks.to_vec();
+            off_the_runtime(move || {
+                let encode = |block: &ExecutedBlock| {
+                    let number = block.block.number();
+                    Row::encode(block).map_err(|source| AppendError::Invalid { number, source })
+                };
+                blocks.iter().map(encode).collect::<Result<Vec<Row>, _>>()
+            })
         };
-        let rows = off_the_runtime(encode).await?;
-        on_store!(self, store => store.append(&rows).await)
+        let Some(Checkpoint(checkpoint)) = &self.checkpoint else {
+            return Ok(Batch { rows: rows.await?, waypoints: Vec::new(), checkpoint: 0 });
+        };
+        let waypoints = {
+            let blocks = blocks.to_vec();
+            off_the_runtime(move || {
+                let encode =
+                    |block: &ExecutedBlock| Some((block.block.number(), waypoints::encode(block)?));
+                blocks.iter().filter_map(encode).collect()
+            })
+        };
+        let (rows, waypoints) = tokio::join!(rows, waypoints);
+        Ok(Batch { rows: rows?, waypoints, checkpoint: checkpoint() })
     }
 
     /// The newest block that is known to be durable; `None` while there is only genesis.
@@ -149,6 +198,35 @@ impl Journal {
     /// Walks over a range of blocks, oldest first.
     pub fn range(&self, range: RangeInclusive<u64>) -> Blocks<'_> {
         Blocks::new(self, range)
+    }
+
+    /// What was recorded to execute a block again in less time: nothing if nothing was, or if it cannot be read, since a
+    /// block executes to the same without.
+    pub async fn waypoints(&self, block: &Block) -> Vec<Waypoint> {
+        let number = block.number();
+        if block.header.gas_used < waypoints::BLOCK_GAS_MIN {
+            return Vec::new();
+        }
+        let decoded = match on_store!(self, store => store.waypoints(number).await) {
+            Ok(None) => return Vec::new(),
+            Ok(Some(stored)) => {
+                let transactions = block.transactions.len();
+                off_the_runtime(move || waypoints::decode(&stored, transactions))
+                    .await
+                    .map_err(|error| error.to_string())
+            }
+            Err(error) => Err(error.to_string()),
+        };
+        decoded.unwrap_or_else(|error| {
+            self.waypoints_unusable.fetch_add(1, Ordering::Relaxed);
+            warn!(block = number, error, "waypoints cannot be used: executing without them");
+            Vec::new()
+        })
+    }
+
+    /// How often waypoints were there and could not be used.
+    pub fn waypoints_unusable(&self) -> u64 {
+        self.waypoints_unusable.load(Ordering::Relaxed)
     }
 
     /// Removes every block above `to`, in one transaction. They must not have been final.

@@ -64,7 +64,11 @@ pub async fn run_dev(
         None => Location::from(data_dir.path().join("journal.sqlite")),
     };
     let identity = ChainIdentity { chain_id: spec.chain_id(), genesis_hash: genesis_header.hash() };
-    let journal = Journal::open(&location, identity).await.context("open the journal")?;
+    let mut journal = Journal::open(&location, identity).await.context("open the journal")?;
+    if config.journal_waypoints {
+        let state = state.clone();
+        journal = journal.keeping_waypoints(move || state.checkpoint_block());
+    }
     let index = Index::open(&data_dir.path().join("index")).context("open the index")?;
     let index = Arc::new(index);
     let executor = Executor::new(

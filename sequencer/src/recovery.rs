@@ -8,7 +8,7 @@ use std::sync::Arc;
 use alloy_primitives::{B256, BlockNumber};
 use millrace_executor::{BlockAttributes, ExecuteError, Executor, assemble};
 use millrace_state::State;
-use millrace_types::SealedHeader;
+use millrace_types::{SealedHeader, Waypoint};
 
 use crate::{
     index::{CatchUpError, Index},
@@ -156,8 +156,11 @@ impl Recovery<'_> {
         let mut parent = self.header(checkpoint).await?;
         let mut blocks = self.journal.range(checkpoint + 1..=tip);
         while let Some(stored) = blocks.next().await? {
+            let waypoints = self.journal.waypoints(&stored.block).await;
             // Executing takes as long as it takes: the other tasks of the runtime go on meanwhile.
-            parent = tokio::task::block_in_place(|| self.replay_block(parent, &stored, hashes))?;
+            parent = tokio::task::block_in_place(|| {
+                self.replay_block(parent, &stored, &waypoints, hashes)
+            })?;
         }
         Ok(())
     }
@@ -166,6 +169,7 @@ impl Recovery<'_> {
         &self,
         parent: SealedHeader,
         stored: &StoredBlock,
+        waypoints: &[Waypoint],
         hashes: &Arc<BlockHashes>,
     ) -> Result<SealedHeader, RecoveryError> {
         let header = &stored.block.header;
@@ -173,7 +177,12 @@ impl Recovery<'_> {
         let view = Arc::new(ChainView::new(self.state.head(), hashes.clone()));
         let executed = self
             .executor
-            .replay(BlockAttributes::of(header, parent), &stored.block.transactions, &[], view)
+            .replay(
+                BlockAttributes::of(header, parent),
+                &stored.block.transactions,
+                waypoints,
+                view,
+            )
             .map_err(|source| RecoveryError::Execute { number, source })?;
         let waiting =
             |error: &_| tracing::info!(block = number, %error, "waiting for a checkpoint");

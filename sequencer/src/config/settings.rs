@@ -51,6 +51,9 @@ pub struct Settings {
     /// The journal's database, as `postgres://user@host/name`; SQLite in the data directory without it.
     #[arg(long, env = "MILLRACE_JOURNAL_URL", value_name = "URL", hide_env_values = true)]
     pub journal_url: Option<String>,
+    /// Whether the journal keeps what helps to execute the newest blocks faster after a restart [default: true].
+    #[arg(long, env = "MILLRACE_JOURNAL_WAYPOINTS", value_name = "BOOL")]
+    pub journal_waypoints: Option<bool>,
     /// Memory for accounts and slots read from disk, in MiB [default: 256].
     #[arg(long, env = "MILLRACE_STATE_CACHE_MIB", value_name = "MIB")]
     pub state_cache_mib: Option<u64>,
@@ -125,6 +128,7 @@ impl Settings {
             log_format: Some(LogFormat::Text),
             log: Some("info,fjall=warn,lsm_tree=warn".into()),
             journal_url: None,
+            journal_waypoints: Some(true),
             state_cache_mib: Some(256),
             trie_cache_mib: Some(512),
             history_blocks: Some(10_000),
@@ -153,7 +157,7 @@ impl Settings {
         }
         each! {
             data_dir rpc_addr ops_addr chain_id block_time gas_limit threads log_format log
-            journal_url state_cache_mib trie_cache_mib history_blocks
+            journal_url journal_waypoints state_cache_mib trie_cache_mib history_blocks
             pool_transactions_max pool_mib_max pool_sender_max pool_queued_lifetime pool_tip_min
             rpc_body_kib_max rpc_response_kib_max rpc_batch_max rpc_connections_max rpc_subscriptions_max
             rpc_log_blocks_max rpc_logs_max rpc_call_gas_max rpc_timeout rpc_cors

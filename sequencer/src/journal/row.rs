@@ -2,15 +2,14 @@
 //!
 //! ```text
 //! header    RLP, as consensus has it
-//! body      0x01 ‖ zstd([sender, encoded transaction]…)
-//! receipts  0x01 ‖ zstd([rlp[type, success, cumulative gas, logs, (nonce, version)?]…])
+//! body      frame([sender, encoded transaction]…)
+//! receipts  frame([rlp[type, success, cumulative gas, logs, (nonce, version)?]…])
 //! ```
 //!
 //! Senders are stored beside their transactions because recovering one costs 33 µs and reading one back nothing.
-//! Receipts leave out the bloom filter, which follows from the logs. The leading byte is the version of the encoding;
-//! the zstd frame carries a checksum, so that a rotten page is found here and not by a client.
+//! Receipts leave out the bloom filter, which follows from the logs.
 
-use std::{io::Read, sync::Arc};
+use std::sync::Arc;
 
 use alloy_primitives::{Address, B256, Bytes, keccak256};
 use alloy_rlp::{Decodable, Encodable, Header as RlpHeader};
@@ -19,21 +18,13 @@ use millrace_types::{
     TransactionError, TxType,
 };
 
-use super::StoredBlock;
-
-/// The only version of the body's and the receipts' encoding so far.
-const VERSION: u8 = 1;
+use super::{
+    StoredBlock,
+    frame::{FrameError, compress, decompress},
+};
 
 /// The most that a body, or the receipts, may hold before compression. A block of 100,000 transfers has 13 MB.
 pub const DECOMPRESSED_BYTES_MAX: usize = 256 << 20;
-
-/// Measured on 1,000 transfers and on the receipts of 1,000 token transfers (`benches/journal.rs`): level 1 takes 1.5
-/// times as long and level 3 2.5 times, for bytes that are fewer by at most 1.5 %. Signatures, hashes and amounts are
-/// most of a block and don't compress; the rest does at any level.
-const COMPRESSION_LEVEL: i32 = -1;
-
-/// Windows at our level are half a megabyte; a frame that asks for much more isn't ours.
-const WINDOW_LOG_MAX: u32 = 23;
 
 /// A block's row, encoded.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,15 +70,9 @@ pub enum RowError {
         /// How many receipts there are.
         receipts: usize,
     },
-    /// Written by a newer program, or not by us.
-    #[error("unknown version {0:?} of the encoding")]
-    Version(Option<u8>),
-    /// The compressed part is damaged.
-    #[error("decompress: {0}")]
-    Compression(#[source] std::io::Error),
-    /// More than any block of ours can hold.
-    #[error("larger than {DECOMPRESSED_BYTES_MAX} bytes")]
-    TooLarge,
+    /// The body or the receipts are not in a frame of ours.
+    #[error(transparent)]
+    Frame(#[from] FrameError),
     /// The inside is not RLP of the right shape.
     #[error("decode: {0}")]
     Rlp(#[from] alloy_rlp::Error),
@@ -152,12 +137,12 @@ pub fn encode_body(transactions: &[Arc<Transaction>]) -> Result<Vec<u8>, RowErro
         tx.sender().encode(&mut payload);
         tx.encoded().encode(&mut payload);
     }
-    compress(&payload)
+    Ok(compress(&payload, DECOMPRESSED_BYTES_MAX)?)
 }
 
 /// Decodes what [`encode_body`] made.
 pub fn decode_body(stored: &[u8]) -> Result<Vec<Arc<Transaction>>, RowError> {
-    let payload = Bytes::from(decompress(stored)?);
+    let payload = Bytes::from(decompress(stored, DECOMPRESSED_BYTES_MAX)?);
     let mut rest = payload.as_ref();
     let mut transactions = Vec::new();
     while !rest.is_empty() {
@@ -178,12 +163,12 @@ pub fn encode_receipts(receipts: &[Receipt]) -> Result<Vec<u8>, RowError> {
     for receipt in receipts {
         encode_receipt(receipt, &mut payload);
     }
-    compress(&payload)
+    Ok(compress(&payload, DECOMPRESSED_BYTES_MAX)?)
 }
 
 /// Decodes what [`encode_receipts`] made.
 pub fn decode_receipts(stored: &[u8]) -> Result<Vec<Receipt>, RowError> {
-    let payload = decompress(stored)?;
+    let payload = decompress(stored, DECOMPRESSED_BYTES_MAX)?;
     let mut rest = payload.as_slice();
     let mut receipts = Vec::new();
     while !rest.is_empty() {
@@ -230,46 +215,6 @@ fn decode_receipt(rest: &mut &[u8]) -> Result<Receipt, RowError> {
         return Err(alloy_rlp::Error::UnexpectedLength.into());
     }
     Ok(receipt)
-}
-
-fn compress(payload: &[u8]) -> Result<Vec<u8>, RowError> {
-    if payload.len() > DECOMPRESSED_BYTES_MAX {
-        return Err(RowError::TooLarge);
-    }
-    let mut stored = vec![0; 1 + zstd::zstd_safe::compress_bound(payload.len())];
-    stored[0] = VERSION;
-    let mut compressor =
-        zstd::bulk::Compressor::new(COMPRESSION_LEVEL).map_err(RowError::Compression)?;
-    compressor.include_checksum(true).map_err(RowError::Compression)?;
-    let length =
-        compressor.compress_to_buffer(payload, &mut stored[1..]).map_err(RowError::Compression)?;
-    stored.truncate(1 + length);
-    stored.shrink_to_fit();
-    Ok(stored)
-}
-
-/// Memory follows what is really there, never what a damaged length claims.
-fn decompress(stored: &[u8]) -> Result<Vec<u8>, RowError> {
-    let frame = match stored.split_first() {
-        Some((&VERSION, frame)) => frame,
-        other => return Err(RowError::Version(other.map(|(version, _)| *version))),
-    };
-    let mut decoder =
-        zstd::Decoder::with_buffer(frame).map_err(RowError::Compression)?.single_frame();
-    decoder.window_log_max(WINDOW_LOG_MAX).map_err(RowError::Compression)?;
-    let mut payload = Vec::new();
-    decoder
-        .by_ref()
-        .take(DECOMPRESSED_BYTES_MAX as u64 + 1)
-        .read_to_end(&mut payload)
-        .map_err(RowError::Compression)?;
-    if payload.len() > DECOMPRESSED_BYTES_MAX {
-        return Err(RowError::TooLarge);
-    }
-    if !decoder.finish().is_empty() {
-        return Err(alloy_rlp::Error::UnexpectedLength.into());
-    }
-    Ok(payload)
 }
 
 fn check_hash(encoded_header: &[u8], recorded: B256) -> Result<(), RowError> {

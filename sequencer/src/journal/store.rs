@@ -28,6 +28,15 @@ const INSERT: &str = "
     WHERE $1 = 1 + COALESCE((SELECT max(number) FROM blocks), 0)
       AND $3 = COALESCE((SELECT hash FROM blocks ORDER BY number DESC LIMIT 1), (SELECT genesis_hash FROM meta))";
 const DELETE_ABOVE: &str = "DELETE FROM blocks WHERE number > $1";
+/// Whatever is there is of a block that was removed behind our back.
+const INSERT_WAYPOINTS: &str = "
+    INSERT INTO waypoints (number, stretches) VALUES ($1, $2)
+    ON CONFLICT (number) DO UPDATE SET stretches = excluded.stretches";
+const SELECT_WAYPOINTS: &str = "SELECT stretches FROM waypoints WHERE number = $1";
+const DELETE_WAYPOINTS_ABOVE: &str = "DELETE FROM waypoints WHERE number > $1";
+const DELETE_WAYPOINTS_UP_TO: &str = "
+    DELETE FROM waypoints WHERE number IN
+      (SELECT number FROM waypoints WHERE number <= $1 ORDER BY number LIMIT $2)";
 const SELECT_TIP: &str = "SELECT number, hash FROM blocks ORDER BY number DESC LIMIT 1";
 const SELECT_NUMBER: &str = "SELECT number FROM blocks WHERE hash = $1";
 const SELECT_HEADER: &str = "SELECT hash, header FROM blocks WHERE number = $1";
@@ -67,9 +76,23 @@ enum Writer<C> {
     Halted(String),
 }
 
+/// How many rows of old waypoints leave for each that comes: enough to catch up, and too few to be felt. Removing one
+/// reads it.
+const WAYPOINTS_REMOVED_EACH: usize = 2;
+
+/// Blocks to be appended together, with what belongs to them.
+#[derive(Debug)]
+pub(super) struct Batch {
+    pub(super) rows: Vec<Row>,
+    /// Encoded waypoints of those blocks that have any, by number.
+    pub(super) waypoints: Vec<(u64, Vec<u8>)>,
+    /// Up to this block, waypoints are of no use any more.
+    pub(super) checkpoint: u64,
+}
+
 /// What a transaction changes.
 enum Change<'a> {
-    Append(&'a [Row]),
+    Append(&'a Batch),
     Unwind { to: u64 },
 }
 
@@ -129,7 +152,8 @@ where
         *self.tip.lock()
     }
 
-    pub(super) async fn append(&self, rows: &[Row]) -> Result<(), AppendError> {
+    pub(super) async fn append(&self, batch: &Batch) -> Result<(), AppendError> {
+        let rows = &batch.rows;
         let Some(last) = rows.last() else { return Ok(()) };
         let last = BlockNumHash::new(last.number, last.hash);
         let mut writer = self.writer.lock().await;
@@ -140,7 +164,7 @@ where
         }
         check_follows(tip.unwrap_or(self.genesis), rows)
             .map_err(|offered| AppendError::NotNext { tip, offered })?;
-        Ok(self.change(&mut writer, Change::Append(rows), Some(last)).await?)
+        Ok(self.change(&mut writer, Change::Append(batch), Some(last)).await?)
     }
 
     pub(super) async fn unwind(&self, to: u64) -> Result<(), WriteError> {
@@ -195,6 +219,12 @@ where
             rows.push(row);
         }
         Ok(rows)
+    }
+
+    /// A block's waypoints, encoded, if there are any.
+    pub(super) async fn waypoints(&self, number: u64) -> Result<Option<Vec<u8>>, sqlx::Error> {
+        let query = sqlx::query(SELECT_WAYPOINTS).bind(number.cast_signed());
+        query.fetch_optional(&self.readers).await?.map(|row| row.try_get(0)).transpose()
     }
 
     pub(super) async fn close(&self) {
@@ -281,7 +311,7 @@ where
     async fn transact(connection: &mut Connection<E>, change: Change<'_>) -> Result<(), Failure> {
         let mut transaction = connection.begin_with(E::BEGIN).await?;
         match change {
-            Change::Append(rows) => {
+            Change::Append(Batch { rows, waypoints, checkpoint }) => {
                 for row in rows {
                     let done = sqlx::query(INSERT)
                         .bind(row.number.cast_signed())
@@ -296,9 +326,29 @@ where
                         return Err(Failure::Diverged);
                     }
                 }
+                // First, so that what comes takes their room.
+                if !waypoints.is_empty() {
+                    sqlx::query(DELETE_WAYPOINTS_UP_TO)
+                        .bind(checkpoint.cast_signed())
+                        .bind((waypoints.len() * WAYPOINTS_REMOVED_EACH) as i64)
+                        .execute(&mut *transaction)
+                        .await?;
+                }
+                for (number, stretches) in waypoints {
+                    sqlx::query(INSERT_WAYPOINTS)
+                        .bind(number.cast_signed())
+                        .bind(stretches.clone())
+                        .execute(&mut *transaction)
+                        .await?;
+                }
             }
             Change::Unwind { to } => {
-                sqlx::query(DELETE_ABOVE).bind(to.cast_signed()).execute(&mut *transaction).await?;
+                for statement in [DELETE_ABOVE, DELETE_WAYPOINTS_ABOVE] {
+                    sqlx::query(statement)
+                        .bind(to.cast_signed())
+                        .execute(&mut *transaction)
+                        .await?;
+                }
             }
         }
         Ok(transaction.commit().await?)

@@ -7,3 +7,4 @@ mod postgres;
 mod rows;
 mod server;
 mod suite;
+mod waypoints;

@@ -10,13 +10,26 @@ use std::{
     time::Duration,
 };
 
+use alloy_eips::BlockNumHash;
 use millrace_sequencer::journal::{AppendError, Journal, OpenError, WriteError};
+use millrace_types::{ExecutedBlock, Waypoint};
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 
-use super::fixture::{GENESIS, IDENTITY, block, stored};
+use super::fixture::{self, GENESIS, IDENTITY, stored, with_waypoints};
 use crate::support::fault;
 
-const TRANSFERS: usize = 20;
+/// Enough gas for waypoints.
+const TRANSFERS: usize = 60;
+
+fn block(parent: BlockNumHash) -> ExecutedBlock {
+    with_waypoints(fixture::block(parent, 0, TRANSFERS), 5)
+}
+
+/// Keeps every block's waypoints: the checkpoint stays at genesis.
+async fn open(path: &Path) -> Journal {
+    let journal = Journal::open(&path.to_owned().into(), IDENTITY).await.unwrap();
+    journal.keeping_waypoints(|| 0)
+}
 
 /// What the child is told: the journal's path, and a file to create after so many blocks.
 const JOURNAL: &str = "MILLRACE_TEST_JOURNAL";
@@ -28,7 +41,7 @@ const SWITCH_AFTER: &str = "MILLRACE_TEST_SWITCH_AFTER";
 #[ignore = "started by the tests below"]
 async fn child() {
     let journal = PathBuf::from(std::env::var_os(JOURNAL).unwrap());
-    let journal = Journal::open(&journal.into(), IDENTITY).await.unwrap();
+    let journal = open(&journal).await;
     let switch = std::env::var_os(SWITCH);
     let switch_after = std::env::var_os(SWITCH_AFTER)
         .map_or(u64::MAX, |count| count.into_string().unwrap().parse().unwrap());
@@ -42,7 +55,7 @@ async fn child() {
         if appended == switch_after {
             std::fs::write(switch.as_ref().unwrap(), "").unwrap();
         }
-        let next = block(journal.tip().unwrap_or(GENESIS), 0, TRANSFERS);
+        let next = block(journal.tip().unwrap_or(GENESIS));
         match journal.append(&next).await {
             Ok(()) => {
                 appended += 1;
@@ -101,7 +114,7 @@ fn listen(child: &mut Child) -> Said {
 
 /// Opens the journal as a restart would, and makes sure of everything acknowledged and of a linear chain.
 async fn reopen(path: &Path, acknowledged: u64) -> Journal {
-    let journal = Journal::open(&path.to_owned().into(), IDENTITY).await.unwrap();
+    let journal = open(path).await;
     let tip = journal.tip().unwrap_or(GENESIS);
     assert!(tip.number >= acknowledged, "acknowledged {acknowledged}, but there is only {tip:?}");
     // At most the one append that was under way may be there besides.
@@ -109,7 +122,11 @@ async fn reopen(path: &Path, acknowledged: u64) -> Journal {
     let mut blocks = journal.range(1..=u64::MAX);
     let mut parent = GENESIS;
     while let Some(read) = blocks.next().await.unwrap() {
-        assert_eq!(read, stored(&block(parent, 0, TRANSFERS)));
+        let expected = block(parent);
+        assert_eq!(read, stored(&expected));
+        // They came with their block, or not at all.
+        let waypoints = Waypoint::coalesce(&expected.waypoints, &expected.receipts, 16);
+        assert_eq!(journal.waypoints(&read.block).await, waypoints);
         parent = read.block.header.num_hash();
     }
     assert_eq!(parent, tip);
@@ -172,7 +189,7 @@ async fn with_fault(kind: &str, mut check: impl FnMut(&Said)) {
         acknowledged = acknowledged.max(said.acknowledged);
         let journal = reopen(&path, acknowledged).await;
         // And it goes on from there.
-        let next = block(journal.tip().unwrap_or(GENESIS), 0, TRANSFERS);
+        let next = block(journal.tip().unwrap_or(GENESIS));
         journal.append(&next).await.unwrap();
         acknowledged = next.block.number();
         journal.close().await;
@@ -234,10 +251,10 @@ async fn a_small_disk_fills_up_and_goes_on_when_it_has_grown() {
         return;
     };
     let path = disk.mounted_at.path().join("journal.sqlite");
-    let journal = Journal::open(&path.clone().into(), IDENTITY).await.unwrap();
+    let journal = open(&path).await;
     let mut tip = GENESIS;
     let mut full = loop {
-        let next = block(tip, 0, TRANSFERS);
+        let next = block(tip);
         match journal.append(&next).await {
             Ok(()) => tip = next.block.header.num_hash(),
             Err(error) => break error,
@@ -247,13 +264,13 @@ async fn a_small_disk_fills_up_and_goes_on_when_it_has_grown() {
     for _ in 0..3 {
         assert!(matches!(full, AppendError::Write(WriteError::DiskFull)), "{full}");
         assert_eq!(journal.tip(), Some(tip));
-        full = journal.append(&block(tip, 0, TRANSFERS)).await.unwrap_err();
+        full = journal.append(&block(tip)).await.unwrap_err();
     }
     let newest = journal.block(tip.number).await.unwrap().unwrap();
     assert_eq!(newest.block.header.num_hash(), tip);
 
     disk.grow("64m");
-    journal.append(&block(tip, 0, TRANSFERS)).await.unwrap();
+    journal.append(&block(tip)).await.unwrap();
     let acknowledged = journal.tip().unwrap().number;
     drop(journal);
     reopen(&path, acknowledged).await.close().await;

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use alloy_consensus::{SignableTransaction as _, TxEip1559};
+use alloy_consensus::{SignableTransaction as _, Transaction as _, TxEip1559};
 use alloy_eips::{BlockNumHash, eip2718::Encodable2718 as _};
-use alloy_primitives::{Address, B256, Bytes, Log, Signature, TxKind, U256};
+use alloy_primitives::{Address, B256, Bytes, Log, Signature, TxKind, U256, map::AddressMap};
 use millrace_sequencer::journal::{ChainIdentity, StoredBlock};
 use millrace_types::{
-    Block, DepositReceipt, ExecutedBlock, Header, Receipt, SealedHeader, Transaction, TxType,
+    Account, AccountDiff, Block, DepositReceipt, ExecutedBlock, Header, Receipt, SealedHeader,
+    StateDiff, Transaction, TxType, Waypoint,
 };
 use op_alloy_consensus::TxDeposit;
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
@@ -60,6 +61,7 @@ pub(crate) fn seal(
         number: parent.number + 1,
         parent_hash: parent.hash,
         timestamp: 1_700_000_000 + parent.number,
+        gas_used: receipts.last().map_or(0, |receipt| receipt.cumulative_gas_used),
         mix_hash: B256::from(U256::from(seed)),
         extra_data: Bytes::from_static(&[0, 0, 0, 0, 250, 0, 0, 0, 6]),
         base_fee_per_gas: Some(7),
@@ -72,6 +74,37 @@ pub(crate) fn seal(
         diff: Arc::default(),
         waypoints: Vec::new(),
     }
+}
+
+/// The block with the waypoints that transfers leave, a group of so many at a time: the parties' balances, and in each
+/// stretch the four vaults' again; before the first, some slots of predeploys.
+pub(crate) fn with_waypoints(mut executed: ExecutedBlock, group: usize) -> ExecutedBlock {
+    let mut rng = StdRng::seed_from_u64(executed.block.number());
+    let mut account = |nonce: u64| {
+        // Balances in wei have some 80 bits.
+        let balance = U256::from(rng.random::<u128>() >> 48);
+        let account = Some(Account { nonce, balance, bytecode_hash: None });
+        AccountDiff { account, ..AccountDiff::default() }
+    };
+    let mut book_keeping = account(1);
+    book_keeping.storage = (0..8).map(|slot| (U256::from(slot), U256::MAX >> slot)).collect();
+    let opening = AddressMap::from_iter([(Address::repeat_byte(0x15), book_keeping)]);
+    let opening = StateDiff { accounts: opening, ..StateDiff::default() };
+    executed.waypoints = vec![Waypoint { transactions: 0, diff: Arc::new(opening) }];
+    let mut transactions = 0;
+    for transfers in executed.block.transactions.chunks(group) {
+        let mut diff = StateDiff::default();
+        for transfer in transfers {
+            diff.accounts.insert(transfer.sender(), account(transfer.nonce() + 1));
+            diff.accounts.insert(transfer.to().unwrap_or_default(), account(0));
+        }
+        for vault in 0x11..0x15 {
+            diff.accounts.insert(Address::repeat_byte(vault), account(0));
+        }
+        transactions += transfers.len();
+        executed.waypoints.push(Waypoint { transactions, diff: Arc::new(diff) });
+    }
+    executed
 }
 
 /// A chain from genesis on.

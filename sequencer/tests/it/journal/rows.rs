@@ -5,9 +5,12 @@ use std::sync::Arc;
 use alloy_consensus::{SignableTransaction as _, TxEip2930, TxLegacy};
 use alloy_eips::eip2718::Encodable2718 as _;
 use alloy_primitives::{Address, B256, Bytes, Log, LogData, Signature, TxKind, U256};
-use millrace_sequencer::journal::row::{
-    DECOMPRESSED_BYTES_MAX, Row, RowError, decode_body, decode_header, decode_receipts,
-    encode_body, encode_receipts,
+use millrace_sequencer::journal::{
+    FrameError,
+    row::{
+        DECOMPRESSED_BYTES_MAX, Row, RowError, decode_body, decode_header, decode_receipts,
+        encode_body, encode_receipts,
+    },
 };
 use millrace_types::{DepositReceipt, Receipt, SealedHeader, Transaction, TxType};
 use op_alloy_consensus::TxDeposit;
@@ -131,20 +134,20 @@ fn refuses_a_decompression_bomb() {
     let zeros = std::io::Read::take(std::io::repeat(0), DECOMPRESSED_BYTES_MAX as u64 + 1);
     let bomb = [&[1], zstd::encode_all(zeros, 1).unwrap().as_slice()].concat();
     assert!(bomb.len() < 100_000, "{} bytes are no bomb", bomb.len());
-    assert!(matches!(decode_body(&bomb), Err(RowError::TooLarge)));
-    assert!(matches!(decode_receipts(&bomb), Err(RowError::TooLarge)));
+    assert!(matches!(decode_body(&bomb), Err(RowError::Frame(FrameError::TooLarge(_)))));
+    assert!(matches!(decode_receipts(&bomb), Err(RowError::Frame(FrameError::TooLarge(_)))));
 }
 
 #[test]
 fn refuses_other_versions_and_anything_after_the_end() {
     let body = encode_body(&[]).unwrap();
     assert!(decode_body(&body).unwrap().is_empty());
-    assert!(matches!(decode_body(&[]), Err(RowError::Version(None))));
-    assert!(matches!(decode_body(&[2]), Err(RowError::Version(Some(2)))));
-    assert!(matches!(decode_body(&[1]), Err(RowError::Compression(_))));
+    assert!(matches!(decode_body(&[]), Err(RowError::Frame(FrameError::Version(None)))));
+    assert!(matches!(decode_body(&[2]), Err(RowError::Frame(FrameError::Version(Some(2))))));
+    assert!(matches!(decode_body(&[1]), Err(RowError::Frame(FrameError::Compression(_)))));
     let receipts = encode_receipts(&[]).unwrap();
     let longer = [receipts.as_slice(), &[0]].concat();
-    assert!(matches!(decode_receipts(&longer), Err(RowError::Rlp(_))));
+    assert!(matches!(decode_receipts(&longer), Err(RowError::Frame(FrameError::Trailing))));
 }
 
 #[test]

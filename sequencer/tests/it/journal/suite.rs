@@ -1,17 +1,23 @@
 //! What the journal promises, on either database.
 
-use std::path::Path;
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use alloy_eips::BlockNumHash;
 use alloy_primitives::B256;
 use millrace_sequencer::journal::{
     AppendError, ChainIdentity, Journal, Location, OpenError, ReadError, WriteError,
 };
-use millrace_types::ExecutedBlock;
+use millrace_types::{ExecutedBlock, Waypoint};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, SqliteConnection};
 
 use super::{
-    fixture::{self, GENESIS, IDENTITY, chain, extend, stored},
+    fixture::{self, GENESIS, IDENTITY, chain, extend, stored, with_waypoints},
     server::Server,
 };
 
@@ -42,6 +48,11 @@ async fn on(create: impl AsyncFn(&str) -> String) {
     halts_when_somebody_else_writes(&create("outsider").await).await;
     may_be_read_while_it_is_written(&create("concurrent").await).await;
     survives_abandoned_appends(&create("abandoned").await).await;
+    keeps_waypoints_until_the_checkpoint_has_come(&create("keeps").await).await;
+    keeps_no_waypoints_unless_told(&create("keeps_none").await).await;
+    unwinds_waypoints(&create("unwinds_waypoints").await).await;
+    does_without_damaged_waypoints(&create("damaged").await).await;
+    upgrades_a_journal_without_waypoints(&create("upgrades").await).await;
 }
 
 async fn open(location: &str) -> Journal {
@@ -295,6 +306,155 @@ async fn survives_abandoned_appends(location: &str) {
         assert_eq!(journal.tip(), Some(id(block)));
     }
     check(&journal, &blocks).await;
+}
+
+/// A chain of blocks with enough gas for waypoints: the waypoints as they should be read, too.
+fn recorded(
+    parent: BlockNumHash,
+    seed: u64,
+    length: usize,
+) -> (Vec<ExecutedBlock>, Vec<Vec<Waypoint>>) {
+    let (mut blocks, mut waypoints, mut tip) = (Vec::new(), Vec::new(), parent);
+    for _ in 0..length {
+        let block = with_waypoints(fixture::block(tip, seed, 60), 5);
+        tip = id(&block);
+        waypoints.push(Waypoint::coalesce(&block.waypoints, &block.receipts, 16));
+        blocks.push(block);
+    }
+    (blocks, waypoints)
+}
+
+/// A journal whose owner may move the checkpoint.
+async fn open_keeping(location: &str) -> (Journal, Arc<AtomicU64>) {
+    let checkpoint = Arc::new(AtomicU64::new(0));
+    let asked = checkpoint.clone();
+    let journal = open(location).await.keeping_waypoints(move || asked.load(Ordering::SeqCst));
+    (journal, checkpoint)
+}
+
+/// The numbers of the blocks with waypoints, each with the right ones.
+async fn kept(
+    journal: &Journal,
+    blocks: &[ExecutedBlock],
+    waypoints: &[Vec<Waypoint>],
+) -> Vec<u64> {
+    let mut kept = Vec::new();
+    for (executed, waypoints) in blocks.iter().zip(waypoints) {
+        let found = journal.waypoints(&executed.block).await;
+        if !found.is_empty() {
+            assert_eq!(found, *waypoints);
+            kept.push(executed.block.number());
+        }
+    }
+    kept
+}
+
+async fn keeps_waypoints_until_the_checkpoint_has_come(location: &str) {
+    let (blocks, waypoints) = recorded(GENESIS, 0, 12);
+    let (journal, checkpoint) = open_keeping(location).await;
+    for block in &blocks[..6] {
+        journal.append(block).await.unwrap();
+    }
+    check(&journal, &blocks[..6]).await;
+    assert_eq!(kept(&journal, &blocks, &waypoints).await, [1, 2, 3, 4, 5, 6]);
+    drop(journal);
+    let (journal, _) = open_keeping(location).await;
+    assert_eq!(kept(&journal, &blocks, &waypoints).await, [1, 2, 3, 4, 5, 6]);
+    drop(journal);
+
+    // The oldest leave, two for each that comes, and never one above the checkpoint.
+    let (journal, moved) = open_keeping(location).await;
+    moved.store(5, Ordering::SeqCst);
+    journal.append(&blocks[6]).await.unwrap();
+    assert_eq!(kept(&journal, &blocks, &waypoints).await, [3, 4, 5, 6, 7]);
+    journal.append_group(&blocks[7..9]).await.unwrap();
+    assert_eq!(kept(&journal, &blocks, &waypoints).await, [6, 7, 8, 9]);
+    journal.append(&blocks[9]).await.unwrap();
+    assert_eq!(kept(&journal, &blocks, &waypoints).await, [6, 7, 8, 9, 10]);
+    // The same block again, as after a commit whose fate was unknown.
+    journal.append(&blocks[9]).await.unwrap();
+    assert_eq!(kept(&journal, &blocks, &waypoints).await, [6, 7, 8, 9, 10]);
+    assert_eq!((journal.waypoints_unusable(), checkpoint.load(Ordering::SeqCst)), (0, 0));
+    check(&journal, &blocks[..10]).await;
+}
+
+async fn keeps_no_waypoints_unless_told(location: &str) {
+    let (blocks, waypoints) = recorded(GENESIS, 0, 3);
+    let journal = filled(location, &blocks).await;
+    assert!(kept(&journal, &blocks, &waypoints).await.is_empty());
+    assert_eq!(count_waypoints(location).await, 0);
+    drop(journal);
+    // Nor where they would not pay.
+    let (journal, _) = open_keeping(location).await;
+    let small = with_waypoints(fixture::block(id(&blocks[2]), 0, 20), 5);
+    journal.append(&small).await.unwrap();
+    assert_eq!(journal.waypoints(&small.block).await, []);
+    assert_eq!(count_waypoints(location).await, 0);
+}
+
+async fn unwinds_waypoints(location: &str) {
+    let (mut blocks, mut waypoints) = recorded(GENESIS, 0, 6);
+    let (journal, _) = open_keeping(location).await;
+    journal.append_group(&blocks).await.unwrap();
+    journal.unwind(3).await.unwrap();
+    assert_eq!(kept(&journal, &blocks, &waypoints).await, [1, 2, 3]);
+    blocks.truncate(3);
+    waypoints.truncate(3);
+    let (other, other_waypoints) = recorded(id(&blocks[2]), 7, 2);
+    blocks.extend(other);
+    waypoints.extend(other_waypoints);
+    journal.append_group(&blocks[3..]).await.unwrap();
+    check(&journal, &blocks).await;
+    assert_eq!(kept(&journal, &blocks, &waypoints).await, [1, 2, 3, 4, 5]);
+}
+
+async fn does_without_damaged_waypoints(location: &str) {
+    let (blocks, waypoints) = recorded(GENESIS, 0, 5);
+    let (journal, _) = open_keeping(location).await;
+    journal.append_group(&blocks[..4]).await.unwrap();
+    for statement in [
+        "UPDATE waypoints SET stretches = substr(stretches, 1, length(stretches) - 1) WHERE number = 1",
+        "UPDATE waypoints SET stretches = (SELECT receipts FROM blocks WHERE number = 2) WHERE number = 2",
+        "UPDATE waypoints SET stretches = substr(stretches, 1, 0) WHERE number = 3",
+        // Left over by somebody who cut the chain and did not know of them.
+        "UPDATE waypoints SET number = 5 WHERE number = 4",
+    ] {
+        execute(location, statement).await;
+    }
+    assert!(kept(&journal, &blocks[..4], &waypoints).await.is_empty());
+    assert_eq!(journal.waypoints_unusable(), 3);
+    // The blocks themselves are untouched, and the journal goes on.
+    check(&journal, &blocks[..4]).await;
+    journal.append(&blocks[4]).await.unwrap();
+    assert_eq!(kept(&journal, &blocks, &waypoints).await, [5]);
+    // Without their table, too.
+    execute(location, "DROP TABLE waypoints").await;
+    assert_eq!(journal.waypoints(&blocks[4].block).await, []);
+    assert_eq!(journal.waypoints_unusable(), 7);
+}
+
+async fn upgrades_a_journal_without_waypoints(location: &str) {
+    let (blocks, waypoints) = recorded(GENESIS, 0, 4);
+    drop(filled(location, &blocks[..2]).await);
+    execute(location, "DROP TABLE waypoints").await;
+    execute(location, "DELETE FROM _sqlx_migrations WHERE version = 20261121120000").await;
+    let (journal, _) = open_keeping(location).await;
+    check(&journal, &blocks[..2]).await;
+    journal.append_group(&blocks[2..]).await.unwrap();
+    check(&journal, &blocks).await;
+    assert_eq!(kept(&journal, &blocks, &waypoints).await, [3, 4]);
+}
+
+async fn count_waypoints(location: &str) -> i64 {
+    let count = "SELECT count(*) FROM waypoints";
+    if location.starts_with("postgres") {
+        let mut connection = PgConnection::connect(location).await.unwrap();
+        sqlx::query_scalar(count).fetch_one(&mut connection).await.unwrap()
+    } else {
+        let mut connection =
+            SqliteConnection::connect(&format!("sqlite:{location}")).await.unwrap();
+        sqlx::query_scalar(count).fetch_one(&mut connection).await.unwrap()
+    }
 }
 
 /// Does to a database behind the journal's back what no journal does.
