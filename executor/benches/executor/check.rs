@@ -1,6 +1,5 @@
 //! Both sides must agree: on every receipt, and on every account and slot.
 
-use alloy_primitives::U256;
 use millrace_executor::Executed;
 use millrace_types::Receipt;
 
@@ -60,34 +59,27 @@ impl Witness {
         let order = ours::order(block, executed);
         let envs: Vec<_> = order.iter().map(|place| block.envs[*place].clone()).collect();
         self.plain.open(&block.attributes, envs.len());
-        self.plain.run(envs);
+        self.plain.run(&envs);
         let receipts = self.plain.close();
         for (index, (ours, theirs)) in executed.receipts.iter().zip(&receipts).enumerate() {
             assert_eq!(ours, theirs, "receipt {index}");
         }
         assert_eq!(executed.receipts.len(), receipts.len());
         self.memory.apply(&executed.diff);
-        compare(&self.memory, self.plain.ledger());
+        compare(&self.memory, &self.plain.ledger().memory);
     }
 }
 
-fn compare(memory: &Memory, ledger: &Ledger) {
-    for (address, held) in &memory.accounts {
-        assert_eq!(Some(held.account), ledger.account(address), "account {address}");
-        let theirs = ledger.slots(address).expect("the account is there");
-        for (slot, ours) in &held.storage {
-            let theirs = theirs.get(slot).copied().unwrap_or_default();
-            assert_eq!(*ours, theirs, "{address}, slot {slot}");
-        }
-    }
-    for address in ledger.addresses() {
-        let Some(held) = memory.accounts.get(address) else {
-            assert_eq!(ledger.account(address), None, "account {address}");
-            continue;
-        };
-        for (slot, theirs) in ledger.slots(address).into_iter().flatten() {
-            let ours = held.storage.get(slot).copied().unwrap_or(U256::ZERO);
-            assert_eq!(ours, *theirs, "{address}, slot {slot}");
+fn compare(ours: &Memory, theirs: &Memory) {
+    for address in ours.accounts.keys().chain(theirs.accounts.keys()) {
+        assert_eq!(ours.account(address), theirs.account(address), "account {address}");
+        for memory in [ours, theirs] {
+            let held = memory.accounts.get(address);
+            let contract = held.and_then(|held| memory.contract_of(held));
+            for slot in contract.iter().flat_map(|contract| contract.storage.keys()) {
+                let values = (ours.slot(address, slot), theirs.slot(address, slot));
+                assert_eq!(values.0, values.1, "{address}, slot {slot}");
+            }
         }
     }
 }

@@ -7,10 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use alloy_primitives::{
-    Address, B256, U256,
-    map::HashSet,
-};
+use alloy_primitives::{Address, B256, U256, map::HashSet};
 const PARTS: usize = 64;
 
 /// A disk with a cache that starts cold and never forgets. A thread that waits for it leaves its core to others.

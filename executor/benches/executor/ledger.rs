@@ -1,20 +1,14 @@
-//! The baseline's database: one flat list of accounts behind a hash map, changed in place.
-//!
-//! revm lets a database give each account an id, hands it back when it asks for storage and leaves it in what it wants
-//! committed. With it, an account is looked up by its address once a transaction, when it is loaded.
+//! The baseline's database: the state in memory, changed in place.
 
 use std::sync::Arc;
 
-use alloy_primitives::{
-    Address, B256, Bytes, U256,
-    map::{AddressMap, B256Map, HashMap, U256Map},
-};
+use alloy_primitives::{Address, B256, Bytes, U256};
 use revm::{
     Database,
     bytecode::{JumpTable, opcode},
     database_interface::DBErrorMarker,
     primitives::KECCAK_EMPTY,
-    state::{Account, AccountId, AccountInfo, Bytecode, EvmState},
+    state::{Account, AccountId, AccountInfo, AccountStatus, Bytecode, EvmState},
 };
 
 use crate::{
@@ -25,22 +19,11 @@ use crate::{
 /// The state that the baseline executes on.
 #[derive(Debug)]
 pub(crate) struct Ledger {
-    places: AddressMap<u32>,
-    entries: Vec<Entry>,
-    codes: B256Map<Bytecode>,
-    block_hashes: HashMap<u64, B256>,
-    /// Shared by all accounts without code, and by nobody else: revm's own is shared by all threads, and counting its
-    /// references makes them wait for each other.
-    no_code: Bytecode,
+    pub(crate) memory: Memory,
     disk: Option<Arc<ColdDisk>>,
-}
-
-#[derive(Debug)]
-struct Entry {
-    /// Without code, which most transactions do not need.
-    info: AccountInfo,
-    exists: bool,
-    storage: U256Map<U256>,
+    /// What accounts without code have for it. Where there is nothing here, revm takes its own, which all threads share:
+    /// one thread gets along with it a little faster, and several get in each other's way.
+    no_code: Option<Bytecode>,
 }
 
 /// Nothing in the workloads asks for what is not there.
@@ -52,39 +35,18 @@ impl DBErrorMarker for Missing {}
 
 impl Ledger {
     pub(crate) fn new(memory: &Memory, disk: Option<Arc<ColdDisk>>) -> Self {
-        let mut ledger = Self {
-            places: AddressMap::with_capacity_and_hasher(memory.accounts.len(), Default::default()),
-            entries: Vec::with_capacity(memory.accounts.len()),
-            codes: B256Map::default(),
-            block_hashes: memory.block_hashes.clone(),
-            no_code: empty_code(),
-            disk,
-        };
-        for (hash, code) in &memory.codes {
-            // A copy: this thread alone counts its references.
-            let code = Bytecode::new_raw(code.to_vec().into());
-            ledger.codes.insert(*hash, code);
-        }
-        ledger.restore(memory);
-        ledger
+        Self { memory: memory.clone(), disk, no_code: None }
+    }
+
+    /// One that shares nothing with another thread.
+    pub(crate) fn detached(memory: &Memory) -> Self {
+        Self { memory: memory.detached(), disk: None, no_code: Some(empty_code()) }
     }
 
     /// Goes back to this state, from which it was made.
     pub(crate) fn restore(&mut self, memory: &Memory) {
-        for entry in &mut self.entries {
-            entry.exists = false;
-            entry.storage.clear();
-        }
-        for (address, held) in &memory.accounts {
-            let place = self.place(*address);
-            let entry = &mut self.entries[place as usize];
-            entry.exists = true;
-            entry.info.balance = held.account.balance;
-            entry.info.nonce = held.account.nonce;
-            entry.info.code_hash = held.account.bytecode_hash.unwrap_or(KECCAK_EMPTY);
-            entry.info.code = held.account.bytecode_hash.is_none().then(|| self.no_code.clone());
-            entry.storage.extend(&held.storage);
-        }
+        self.memory.accounts.clone_from(&memory.accounts);
+        self.memory.contracts.clone_from(&memory.contracts);
     }
 
     /// Takes over what a transaction did, and leaves the map empty for the next one.
@@ -97,47 +59,28 @@ impl Ledger {
     }
 
     fn commit_account(&mut self, address: Address, account: Account) {
-        let place = match account.info.account_id {
-            Some(id) => id.get() as u32,
-            None => self.place(address),
-        };
-        let entry = &mut self.entries[place as usize];
+        let info = account.info;
         // An account that was touched and is empty does not exist (EIP-161).
-        if account.is_selfdestructed() || account.info.is_empty() {
-            entry.exists = false;
-            entry.storage.clear();
+        if account.status.contains(AccountStatus::SelfDestructed) || info.is_empty() {
+            self.memory.remove(&address);
             return;
         }
-        entry.exists = true;
-        entry.info.balance = account.info.balance;
-        entry.info.nonce = account.info.nonce;
-        if entry.info.code_hash != account.info.code_hash {
-            entry.info.code_hash = account.info.code_hash;
-            entry.info.code =
-                (account.info.code_hash == KECCAK_EMPTY).then(|| self.no_code.clone());
-            if let Some(code) = account.info.code {
-                self.codes.entry(account.info.code_hash).or_insert(code);
-            }
+        let held = self.memory.accounts.entry(address).or_default();
+        held.balance = info.balance;
+        held.nonce = info.nonce;
+        if held.contract.is_none() && info.code_hash == KECCAK_EMPTY {
+            return;
         }
+        let contract = self.memory.contract(address);
+        contract.code_hash = info.code_hash;
         for (key, slot) in account.storage {
             if slot.is_changed() {
-                entry.storage.insert(key, slot.present_value);
+                contract.storage.insert(key, slot.present_value);
             }
         }
-    }
-
-    /// Where the account lies, or will.
-    fn place(&mut self, address: Address) -> u32 {
-        *self.places.entry(address).or_insert_with(|| {
-            let place = self.entries.len() as u32;
-            let info = AccountInfo {
-                account_id: AccountId::new(place as usize),
-                code: Some(self.no_code.clone()),
-                ..AccountInfo::default()
-            };
-            self.entries.push(Entry { info, exists: false, storage: U256Map::default() });
-            place
-        })
+        if let Some(code) = info.code {
+            self.memory.codes.entry(info.code_hash).or_insert(code);
+        }
     }
 
     #[inline]
@@ -145,26 +88,6 @@ impl Ledger {
         if let Some(disk) = &self.disk {
             disk.read(read);
         }
-    }
-
-    /// The account as it is now, for comparing.
-    pub(crate) fn account(&self, address: &Address) -> Option<millrace_types::Account> {
-        let entry = &self.entries[*self.places.get(address)? as usize];
-        entry.exists.then(|| millrace_types::Account {
-            nonce: entry.info.nonce,
-            balance: entry.info.balance,
-            bytecode_hash: (entry.info.code_hash != KECCAK_EMPTY).then_some(entry.info.code_hash),
-        })
-    }
-
-    /// All accounts, for comparing.
-    pub(crate) fn addresses(&self) -> impl Iterator<Item = &Address> {
-        self.places.keys()
-    }
-
-    /// An account's slots, for comparing.
-    pub(crate) fn slots(&self, address: &Address) -> Option<&U256Map<U256>> {
-        Some(&self.entries[*self.places.get(address)? as usize].storage)
     }
 }
 
@@ -181,20 +104,33 @@ impl Database for Ledger {
 
     fn basic(&mut self, address: Address) -> Result<Option<AccountInfo>, Missing> {
         self.read(Read::Account(address));
-        let Some(place) = self.places.get(&address) else { return Ok(None) };
-        let entry = &self.entries[*place as usize];
-        Ok(entry.exists.then(|| entry.info.clone()))
+        let Some(held) = self.memory.accounts.get(&address) else { return Ok(None) };
+        let mut info = AccountInfo {
+            balance: held.balance,
+            nonce: held.nonce,
+            code_hash: KECCAK_EMPTY,
+            account_id: None,
+            code: None,
+        };
+        if let Some(place) = held.contract {
+            // revm hands it back when it asks for storage.
+            info.account_id = AccountId::new(place as usize);
+            info.code_hash = self.memory.contracts[place as usize].code_hash;
+        }
+        if info.code_hash == KECCAK_EMPTY {
+            info.code = self.no_code.clone();
+        }
+        Ok(Some(info))
     }
 
     fn code_by_hash(&mut self, hash: B256) -> Result<Bytecode, Missing> {
         self.read(Read::Code(hash));
-        self.codes.get(&hash).cloned().ok_or(Missing("code"))
+        self.memory.codes.get(&hash).cloned().ok_or(Missing("code"))
     }
 
     fn storage(&mut self, address: Address, key: U256) -> Result<U256, Missing> {
         self.read(Read::Slot(address, key));
-        let Some(place) = self.places.get(&address) else { return Ok(U256::ZERO) };
-        Ok(self.entries[*place as usize].storage.get(&key).copied().unwrap_or_default())
+        Ok(self.memory.slot(&address, &key))
     }
 
     fn storage_by_account_id(
@@ -204,10 +140,11 @@ impl Database for Ledger {
         key: U256,
     ) -> Result<U256, Missing> {
         self.read(Read::Slot(address, key));
-        Ok(self.entries[id.get()].storage.get(&key).copied().unwrap_or_default())
+        let storage = &self.memory.contracts[id.get()].storage;
+        Ok(storage.get(&key).copied().unwrap_or_default())
     }
 
     fn block_hash(&mut self, number: u64) -> Result<B256, Missing> {
-        self.block_hashes.get(&number).copied().ok_or(Missing("block hash"))
+        self.memory.block_hashes.get(&number).copied().ok_or(Missing("block hash"))
     }
 }

@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// A workload ready to be measured.
-pub(crate) struct Contest<'a> {
+pub(crate) struct Measured<'a> {
     pub(crate) scene: &'a Scene,
     pub(crate) mode: Mode,
     /// What to ask a nap of, for each cold read.
@@ -38,7 +38,7 @@ pub(crate) struct Round {
     pub(crate) ours_cpu: Duration,
 }
 
-impl Contest<'_> {
+impl Measured<'_> {
     /// Measures. A round before the others warms up, and is examined account by account.
     pub(crate) fn run(&self, executor: &Executor) -> Vec<Round> {
         let waypoints = self.waypoints();
@@ -73,7 +73,7 @@ impl Contest<'_> {
 }
 
 struct Sides<'a> {
-    contest: &'a Contest<'a>,
+    measured: &'a Measured<'a>,
     executor: &'a Executor,
     plain: Plain,
     plain_disk: Option<Arc<ColdDisk>>,
@@ -83,13 +83,13 @@ struct Sides<'a> {
 }
 
 impl<'a> Sides<'a> {
-    fn new(contest: &'a Contest<'a>, executor: &'a Executor) -> Self {
-        let scene = contest.scene;
-        let plain_disk = contest.nap.map(ColdDisk::new).map(Arc::new);
+    fn new(measured: &'a Measured<'a>, executor: &'a Executor) -> Self {
+        let scene = measured.scene;
+        let plain_disk = measured.nap.map(ColdDisk::new).map(Arc::new);
         let ledger = Ledger::new(&scene.memory, plain_disk.clone());
-        let disk = contest.nap.map(ColdDisk::new);
+        let disk = measured.nap.map(ColdDisk::new);
         Self {
-            contest,
+            measured,
             executor,
             plain: Plain::new(scene.chain_id, ledger),
             plain_disk,
@@ -104,7 +104,7 @@ impl<'a> Sides<'a> {
         waypoints: &[Vec<Waypoint>],
         witness: &mut Option<Witness>,
     ) -> Round {
-        let scene = self.contest.scene;
+        let scene = self.measured.scene;
         let mut round = Round::default();
         for (number, block) in scene.blocks.iter().enumerate() {
             if number == 0 || scene.independent {
@@ -135,7 +135,7 @@ impl<'a> Sides<'a> {
 
     /// Back to the state that the scene begins with, which nobody has read anything of.
     fn restore(&mut self) {
-        let memory = &self.contest.scene.memory;
+        let memory = &self.measured.scene.memory;
         self.plain.ledger().restore(memory);
         if let Some(disk) = &self.plain_disk {
             disk.cool();
@@ -149,11 +149,10 @@ impl<'a> Sides<'a> {
     }
 
     fn run_plain(&mut self, block: &Block, round: &mut Round) -> Digest {
-        let envs = block.envs.clone();
         let cpu = clock::thread();
         let start = Instant::now();
-        self.plain.open(&block.attributes, envs.len());
-        self.plain.run(envs);
+        self.plain.open(&block.attributes, block.envs.len());
+        self.plain.run(&block.envs);
         let receipts = self.plain.close();
         round.plain += start.elapsed();
         round.plain_cpu += clock::thread() - cpu;
@@ -167,7 +166,7 @@ impl<'a> Sides<'a> {
         round: &mut Round,
     ) -> ours::Built {
         let cpu = clock::process();
-        let mode = self.contest.mode;
+        let mode = self.measured.mode;
         let built = ours::execute(self.executor, mode, block, waypoints, self.view.clone());
         round.ours_cpu += clock::process() - cpu;
         round.ours.run += built.spent.run;

@@ -1,5 +1,7 @@
 //! The baseline: revm as it comes, one EVM for all blocks, one database in memory that every transaction changes in place.
 
+use std::rc::Rc;
+
 use alloy_consensus::Transaction as _;
 use alloy_eips::{
     eip2935::HISTORY_STORAGE_ADDRESS, eip4788::BEACON_ROOTS_ADDRESS, eip7840::BlobParams,
@@ -8,9 +10,9 @@ use alloy_primitives::{Address, Bytes, U256};
 use millrace_executor::BlockAttributes;
 use millrace_types::{Receipt, Transaction, TxType};
 use revm::{
-    Context, ExecuteEvm, MainBuilder, MainContext, MainnetEvm, SystemCallEvm,
+    Context, ExecuteEvm, MainBuilder, MainContext, MainnetEvm,
     context::{
-        BlockEnv, TxEnv,
+        BlockEnv, CfgEnv, TxEnv,
         either::Either,
         result::{EVMError, ExecutionResult},
     },
@@ -18,15 +20,18 @@ use revm::{
         block::BlobExcessGasAndPrice,
         transaction::{RecoveredAuthority, RecoveredAuthorization},
     },
-    handler::MainnetContext,
+    handler::{Handler, MainnetHandler, SystemCallTx},
     primitives::hardfork::SpecId,
 };
 
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, Missing};
+
+/// Transactions are lent to revm: it would copy them otherwise, which takes longer than counting one more reference.
+type MainnetContext = Context<BlockEnv, Rc<TxEnv>, CfgEnv, Ledger>;
 
 /// Plain sequential revm, under Prague's rules.
 pub(crate) struct Plain {
-    evm: MainnetEvm<MainnetContext<Ledger>>,
+    evm: MainnetEvm<MainnetContext>,
     gas_limit: u64,
     gas_used: u64,
     receipts: Vec<Receipt>,
@@ -36,6 +41,7 @@ impl Plain {
     pub(crate) fn new(chain_id: u64, ledger: Ledger) -> Self {
         let evm = Context::mainnet()
             .with_db(ledger)
+            .with_tx(Rc::default())
             .modify_cfg_chained(|cfg| {
                 cfg.set_spec_and_mainnet_gas_params(SpecId::PRAGUE);
                 cfg.chain_id = chain_id;
@@ -61,19 +67,21 @@ impl Plain {
     }
 
     fn system_call(&mut self, to: Address, input: Bytes) {
-        self.evm.system_call_one(to, input).unwrap();
+        self.evm.ctx.tx = Rc::new(TxEnv::new_system_tx(to, input));
+        let mut handler = MainnetHandler::<_, EVMError<Missing>, _>::default();
+        handler.run_system_call(&mut self.evm).unwrap();
         self.commit();
     }
 
     /// Runs transactions one after the other. One that is not valid leaves no receipt.
-    pub(crate) fn run(&mut self, transactions: Vec<TxEnv>) {
+    pub(crate) fn run(&mut self, transactions: &[Rc<TxEnv>]) {
         for transaction in transactions {
-            self.run_one(transaction);
+            self.run_one(transaction.clone());
         }
     }
 
     #[inline]
-    pub(crate) fn run_one(&mut self, transaction: TxEnv) {
+    pub(crate) fn run_one(&mut self, transaction: Rc<TxEnv>) {
         if transaction.gas_limit > self.gas_limit - self.gas_used {
             return;
         }

@@ -1,6 +1,6 @@
 //! What is measured: a state and blocks of transactions on top of it, and short ways to write them.
 
-use std::sync::Arc;
+use std::{rc::Rc, sync::Arc};
 
 use alloy_consensus::{SignableTransaction, TxEip1559};
 use alloy_eips::{
@@ -14,7 +14,10 @@ use revm::context::TxEnv;
 
 use crate::{memory::Memory, plain};
 
-pub(crate) const BASE_FEE: u64 = 1_000_000_000;
+/// The number of the first block, and its time.
+pub(crate) const FIRST_BLOCK: u64 = 1_000;
+
+const BASE_FEE: u64 = 1_000_000_000;
 const TIP: u128 = 1_000_000_000;
 
 /// A state and the blocks that are executed on it.
@@ -32,7 +35,7 @@ pub(crate) struct Block {
     pub(crate) candidates: Vec<Candidate>,
     pub(crate) transactions: Vec<Arc<Transaction>>,
     /// For the baseline.
-    pub(crate) envs: Vec<TxEnv>,
+    pub(crate) envs: Vec<Rc<TxEnv>>,
 }
 
 impl Scene {
@@ -43,13 +46,13 @@ impl Scene {
 
     /// Blocks of these transactions, one on top of the other.
     pub(crate) fn chain(mut memory: Memory, blocks: Vec<Vec<Arc<Transaction>>>) -> Self {
-        memory.deploy(BEACON_ROOTS_ADDRESS, BEACON_ROOTS_CODE.clone());
-        memory.deploy(HISTORY_STORAGE_ADDRESS, HISTORY_STORAGE_CODE.clone());
+        memory.deploy(BEACON_ROOTS_ADDRESS, &BEACON_ROOTS_CODE);
+        memory.deploy(HISTORY_STORAGE_ADDRESS, &HISTORY_STORAGE_CODE);
         // As on any chain that is not in its first block.
         memory.fund(beneficiary(), U256::from(1));
         let blocks = blocks
             .into_iter()
-            .zip(1_000..)
+            .zip(FIRST_BLOCK..)
             .map(|(transactions, number)| Block::new(attributes(number), transactions))
             .collect();
         Self { chain_id: 1, memory, blocks, independent: false }
@@ -66,7 +69,10 @@ impl Block {
         Self {
             attributes,
             candidates: transactions.iter().cloned().map(Candidate::new).collect(),
-            envs: transactions.iter().map(|transaction| plain::tx_env(transaction)).collect(),
+            envs: transactions
+                .iter()
+                .map(|transaction| Rc::new(plain::tx_env(transaction)))
+                .collect(),
             transactions,
         }
     }
@@ -117,9 +123,11 @@ fn priced() -> TxEip1559 {
     }
 }
 
-/// Signed by nobody: both sides believe the sender that they are told.
+/// Signed by nobody: both sides believe the sender that they are told. What stands for the signature makes the hash
+/// differ from that of somebody else's transaction with the same content.
 fn transaction(from: Address, tx: TxEip1559) -> Arc<Transaction> {
-    enveloped(TxEnvelope::Eip1559(tx.into_signed(Signature::test_signature())), from)
+    let signature = Signature::new(from.into_word().into(), U256::from(1), false);
+    enveloped(TxEnvelope::Eip1559(tx.into_signed(signature)), from)
 }
 
 pub(crate) fn enveloped(envelope: TxEnvelope, sender: Address) -> Arc<Transaction> {

@@ -9,6 +9,7 @@ use std::{
 use alloy_primitives::{Address, B256, Bytes, U256};
 use millrace_executor::{StateError, StateView};
 use millrace_types::Account;
+use revm::state::Bytecode;
 
 use crate::{
     disk::{ColdDisk, Read},
@@ -33,21 +34,23 @@ impl View {
 impl StateView for View {
     fn account(&self, address: &Address) -> Result<Option<Account>, StateError> {
         self.read(Read::Account(*address));
-        self.memory.account(address)
+        Ok(self.memory.account(address))
     }
 
     fn storage(&self, address: &Address, slot: &U256) -> Result<U256, StateError> {
         self.read(Read::Slot(*address, *slot));
-        self.memory.storage(address, slot)
+        Ok(self.memory.slot(address, slot))
     }
 
     fn code(&self, hash: &B256) -> Result<Bytes, StateError> {
         self.read(Read::Code(*hash));
-        self.memory.code(hash)
+        let code = self.memory.codes.get(hash);
+        code.map(Bytecode::original_bytes).ok_or_else(|| StateError::new("no such code"))
     }
 
     fn block_hash(&self, number: u64) -> Result<B256, StateError> {
-        self.memory.block_hash(number)
+        let hash = self.memory.block_hashes.get(&number).copied();
+        hash.ok_or_else(|| StateError::new("no such block"))
     }
 }
 

@@ -11,7 +11,7 @@ pub(super) const HOT_ACCOUNTS: usize = 10;
 pub(super) const HOT_PERCENT: u32 = 30;
 
 /// How many transactions a tiny block holds.
-const TINY: usize = 10;
+pub(super) const TINY: usize = 10;
 
 /// Nobody has anything to do with anybody else's.
 pub(super) fn independent(count: usize, _: &mut StdRng) -> Scene {
