@@ -1,20 +1,27 @@
 //! What a block costs on its way into the journal and the index: encoding, compressing, committing, indexing.
 //!
-//! Run as `make bench NAME=journal`. Blocks of 1,000 transfers, and blocks with nothing but their deposit.
+//! Run as `make bench NAME=journal`. Blocks of 1,000 transfers, and blocks with nothing but their deposit; the former
+//! also with waypoints, for which `make bench NAME=journal ARGS=waypoints` is enough.
 #![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a benchmark")]
 #![allow(dead_code, reason = "the tests use more of the fixture")]
 
 #[path = "../tests/it/journal/fixture.rs"]
 mod fixture;
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
 use alloy_primitives::{Address, B256};
 use millrace_sequencer::{
     index::Index,
-    journal::{Journal, row::Row},
+    journal::{Journal, row::Row, waypoints},
 };
-use millrace_types::ExecutedBlock;
+use millrace_types::{ExecutedBlock, Waypoint};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -23,15 +30,12 @@ const BLOCKS: usize = 200;
 
 fn main() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    runtime.block_on(with_and_without_waypoints());
+    if std::env::args().any(|argument| argument == "waypoints") {
+        return;
+    }
     for transfers in [0, 1000] {
-        let mut parent = fixture::GENESIS;
-        let blocks: Vec<ExecutedBlock> = (0..BLOCKS)
-            .map(|_| {
-                let block = fixture::block(parent, 1, transfers);
-                parent = block.block.header.num_hash();
-                block
-            })
-            .collect();
+        let blocks = made_up_chain(BLOCKS, transfers);
         levels(&blocks[0], transfers);
         rows(&blocks, transfers);
         runtime.block_on(appends(&blocks, transfers));
@@ -111,6 +115,98 @@ async fn appends(blocks: &[ExecutedBlock], transfers: usize) {
         );
         journal.close().await;
     }
+}
+
+/// What waypoints add, for blocks built in groups as large as the builder's and in many small ones: first their
+/// encoding, then appends with and without them in turn, in two journals on one disk.
+async fn with_and_without_waypoints() {
+    for group in [512, 100, 4] {
+        let blocks: Vec<ExecutedBlock> = made_up_chain(BLOCKS, 1000)
+            .into_iter()
+            .map(|block| fixture::with_waypoints(block, group))
+            .collect();
+        let given = blocks[0].waypoints.len();
+        let coalesce =
+            median(blocks.iter().map(|block| {
+                time(|| drop(Waypoint::coalesce(&block.waypoints, &block.receipts, 16)))
+            }));
+        let mut stored = Vec::new();
+        let encode = median(
+            blocks.iter().map(|block| time(|| stored.push(waypoints::encode(block).unwrap()))),
+        );
+        let mut kept = 0;
+        let decode = median(stored.iter().zip(&blocks).map(|(stored, block)| {
+            let transactions = &block.block.transactions;
+            time(|| kept = waypoints::decode(stored, transactions).unwrap().len())
+        }));
+        let row = Row::encode(&blocks[0]).unwrap();
+        println!(
+            "RESULT name=journal-waypoints transfers=1000 group={group} given={given} kept={kept} coalesce_us={} \
+             encode_us={} decode_us={} bytes={} row_bytes={}",
+            coalesce.as_micros(),
+            encode.as_micros(),
+            decode.as_micros(),
+            stored[0].len(),
+            row.header.len() + row.body.len() + row.receipts.len()
+        );
+        append_in_turn(&blocks, group).await;
+    }
+}
+
+async fn append_in_turn(blocks: &[ExecutedBlock], group: usize) {
+    // As in a node: the state's checkpoint is ten blocks behind.
+    let behind = 10;
+    let directory = tempfile::tempdir().unwrap();
+    let open = async |name: &str| {
+        let location = directory.path().join(name).into();
+        Journal::open(&location, fixture::IDENTITY).await.unwrap()
+    };
+    let without = open("without.sqlite").await;
+    let tip = Arc::new(AtomicU64::new(0));
+    let newest = tip.clone();
+    let checkpoint = move || newest.load(Ordering::Relaxed).saturating_sub(behind);
+    let with = open("with.sqlite").await.keeping_waypoints(checkpoint);
+    let mut took = [Vec::new(), Vec::new()];
+    for block in blocks {
+        for (journal, took) in [&without, &with].into_iter().zip(&mut took) {
+            let start = Instant::now();
+            journal.append(block).await.unwrap();
+            took.push(start.elapsed());
+        }
+        tip.store(block.block.number(), Ordering::Relaxed);
+    }
+    let mut read = Vec::new();
+    for block in &blocks[blocks.len() - 5..] {
+        let start = Instant::now();
+        assert!(!with.waypoints(&block.block).await.is_empty());
+        read.push(start.elapsed());
+    }
+    let [without_p90, with_p90] = took.each_mut().map(|took| {
+        took.sort();
+        took[took.len() * 9 / 10].as_micros()
+    });
+    let [without_us, with_us] = took.map(|took| median(took.into_iter()).as_micros());
+    without.close().await;
+    with.close().await;
+    let size = |name: &str| std::fs::metadata(directory.path().join(name)).unwrap().len();
+    println!(
+        "RESULT name=journal-append-waypoints transfers=1000 group={group} without_us={without_us} with_us={with_us} \
+         without_p90_us={without_p90} with_p90_us={with_p90} read_us={} blocks={} without_file_bytes={} with_file_bytes={}",
+        median(read.into_iter()).as_micros(),
+        blocks.len(),
+        size("without.sqlite"),
+        size("with.sqlite")
+    );
+}
+
+fn made_up_chain(length: usize, transfers: usize) -> Vec<ExecutedBlock> {
+    let mut parent = fixture::GENESIS;
+    let next = |_| {
+        let block = fixture::block(parent, 1, transfers);
+        parent = block.block.header.num_hash();
+        block
+    };
+    (0..length).map(next).collect()
 }
 
 fn indexing(blocks: &[ExecutedBlock], transfers: usize) {

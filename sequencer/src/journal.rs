@@ -210,8 +210,8 @@ impl Journal {
         let decoded = match on_store!(self, store => store.waypoints(number).await) {
             Ok(None) => return Vec::new(),
             Ok(Some(stored)) => {
-                let transactions = block.transactions.len();
-                off_the_runtime(move || waypoints::decode(&stored, transactions))
+                let transactions = block.transactions.clone();
+                off_the_runtime(move || waypoints::decode(&stored, &transactions))
                     .await
                     .map_err(|error| error.to_string())
             }

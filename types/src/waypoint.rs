@@ -54,6 +54,11 @@ impl Waypoint {
 fn joined(run: &[(u128, &Waypoint)]) -> Option<Waypoint> {
     let ((_, first), later) = run.split_first()?;
     let mut joined = (*first).clone();
+    if !later.is_empty() {
+        // Growing step by step would move every account several times.
+        let accounts = later.iter().map(|(_, waypoint)| waypoint.diff.accounts.len()).sum();
+        Arc::make_mut(&mut joined.diff).accounts.reserve(accounts);
+    }
     for (_, waypoint) in later {
         joined.transactions = waypoint.transactions;
         Arc::make_mut(&mut joined.diff).extend(&waypoint.diff);

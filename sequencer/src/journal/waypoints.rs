@@ -3,19 +3,24 @@
 //! ```text
 //! waypoints  frame([transactions in the stretch, diff]…)
 //! diff       number of accounts, account…, number of codes, code…
-//! account    address, flags, (nonce, balance, (code hash)?)?, (number of slots, [slot, value]…)?
+//! account    place (, address)?, flags, (nonce, balance, (code hash)?)?, (number of slots, [slot, value]…)?
 //! ```
 //!
-//! Numbers and codes are RLP strings, addresses and code hashes bare bytes. A code's hash is not stored but computed. What
-//! changes hardly compresses, so it is written without leading zeros; the maps' order is as it comes.
+//! Numbers and codes are RLP strings, addresses and code hashes bare bytes. What changes hardly compresses, so it is
+//! written without leading zeros, and what follows from elsewhere is left out: a code's hash, and the address of who is
+//! the sender (place `2 * index + 1`) or the recipient (`2 * index + 2`) of one of the block's transactions. Only the
+//! address of anybody else (place 0) is written. The maps' order is as it comes.
 //!
 //! They are hints, so what cannot be read is no failure: [`super::Journal::waypoints`] goes on without.
 
 use std::sync::Arc;
 
+use alloy_consensus::Transaction as _;
 use alloy_primitives::{Address, B256, Bytes, U256, keccak256, map::AddressMap};
 use alloy_rlp::{Decodable, Encodable};
-use millrace_types::{Account, AccountDiff, ExecutedBlock, StateDiff, StorageMap, Waypoint};
+use millrace_types::{
+    Account, AccountDiff, ExecutedBlock, StateDiff, StorageMap, Transaction, Waypoint,
+};
 
 use super::frame::{FrameError, compress, decompress};
 
@@ -29,8 +34,10 @@ const STRETCHES_MAX: usize = 16;
 /// exist names 200,000, in some 9 MB.
 const DECOMPRESSED_BYTES_MAX: usize = 32 << 20;
 
-/// An address, flags and a byte each for nonce and balance, or for the number of slots.
-const ACCOUNT_BYTES_MIN: usize = 22;
+/// A place and flags.
+const ACCOUNT_BYTES_MIN: usize = 2;
+/// A place, flags, a nonce and a balance of which there is a little more than anybody has.
+const ACCOUNT_BYTES_USUAL: usize = 20;
 /// A slot and its value.
 const SLOT_BYTES_MIN: usize = 2;
 
@@ -60,6 +67,26 @@ pub enum WaypointsError {
     OtherLength,
 }
 
+/// Who can be told by a place among a block's senders and recipients.
+fn places(transactions: &[Arc<Transaction>]) -> AddressMap<usize> {
+    let room = 2 * transactions.len();
+    let mut places = AddressMap::with_capacity_and_hasher(room, Default::default());
+    for (index, transaction) in transactions.iter().enumerate() {
+        places.entry(transaction.sender()).or_insert(2 * index + 1);
+        if let Some(recipient) = transaction.to() {
+            places.entry(recipient).or_insert(2 * index + 2);
+        }
+    }
+    places
+}
+
+/// Who is at a place that isn't 0.
+fn at(place: usize, transactions: &[Arc<Transaction>]) -> Option<Address> {
+    let place = place.checked_sub(1)?;
+    let transaction = transactions.get(place / 2)?;
+    if place.is_multiple_of(2) { Some(transaction.sender()) } else { transaction.to() }
+}
+
 /// Encodes a block's waypoints, coalesced; nothing if it has none or they would not pay.
 pub fn encode(executed: &ExecutedBlock) -> Option<Vec<u8>> {
     let receipts = &executed.receipts;
@@ -73,21 +100,25 @@ pub fn encode(executed: &ExecutedBlock) -> Option<Vec<u8>> {
         return None;
     }
     let accounts: usize = stretches.iter().map(|stretch| stretch.diff.accounts.len()).sum();
-    let mut payload = Vec::with_capacity(accounts * 2 * ACCOUNT_BYTES_MIN);
+    let places = places(&executed.block.transactions);
+    let mut payload = Vec::with_capacity(accounts * ACCOUNT_BYTES_USUAL);
     let mut start = 0;
     for stretch in &stretches {
         // Backwards would be the executor's mistake; then there is no order to remember.
         stretch.transactions.checked_sub(start)?.encode(&mut payload);
         start = stretch.transactions;
-        encode_diff(&stretch.diff, &mut payload);
+        encode_diff(&stretch.diff, &places, &mut payload);
     }
     compress(&payload, DECOMPRESSED_BYTES_MAX)
         .inspect_err(|error| tracing::warn!(block = executed.block.number(), %error, "waypoints are not kept"))
         .ok()
 }
 
-/// Decodes what [`encode`] made of a block of so many transactions.
-pub fn decode(stored: &[u8], transactions: usize) -> Result<Vec<Waypoint>, WaypointsError> {
+/// Decodes what [`encode`] made of a block of these transactions.
+pub fn decode(
+    stored: &[u8],
+    transactions: &[Arc<Transaction>],
+) -> Result<Vec<Waypoint>, WaypointsError> {
     let payload = decompress(stored, DECOMPRESSED_BYTES_MAX)?;
     let mut rest = payload.as_slice();
     let mut waypoints = Vec::new();
@@ -98,16 +129,22 @@ pub fn decode(stored: &[u8], transactions: usize) -> Result<Vec<Waypoint>, Waypo
         }
         let length = usize::decode(&mut rest)?;
         end = end.checked_add(length).ok_or(WaypointsError::OtherLength)?;
-        let diff = Arc::new(decode_diff(&mut rest)?);
+        let diff = Arc::new(decode_diff(&mut rest, transactions)?);
         waypoints.push(Waypoint { transactions: end, diff });
     }
-    if end == transactions { Ok(waypoints) } else { Err(WaypointsError::OtherLength) }
+    if end == transactions.len() { Ok(waypoints) } else { Err(WaypointsError::OtherLength) }
 }
 
-fn encode_diff(diff: &StateDiff, out: &mut Vec<u8>) {
+fn encode_diff(diff: &StateDiff, places: &AddressMap<usize>, out: &mut Vec<u8>) {
     diff.accounts.len().encode(out);
     for (address, account) in &diff.accounts {
-        out.extend_from_slice(address.as_slice());
+        match places.get(address) {
+            Some(place) => place.encode(out),
+            None => {
+                0_usize.encode(out);
+                out.extend_from_slice(address.as_slice());
+            }
+        }
         encode_account(account, out);
     }
     diff.codes.len().encode(out);
@@ -117,12 +154,19 @@ fn encode_diff(diff: &StateDiff, out: &mut Vec<u8>) {
 }
 
 /// Room is made for no more than the bytes can hold, whatever number they begin with.
-fn decode_diff(rest: &mut &[u8]) -> Result<StateDiff, alloy_rlp::Error> {
+fn decode_diff(
+    rest: &mut &[u8],
+    transactions: &[Arc<Transaction>],
+) -> Result<StateDiff, alloy_rlp::Error> {
     let count = usize::decode(rest)?;
     let room = count.min(rest.len() / ACCOUNT_BYTES_MIN);
     let mut accounts = AddressMap::with_capacity_and_hasher(room, Default::default());
     for _ in 0..count {
-        let address = Address::from(bare(rest)?);
+        let address = match usize::decode(rest)? {
+            0 => Address::from(bare(rest)?),
+            place => at(place, transactions)
+                .ok_or(alloy_rlp::Error::Custom("nobody is at an account's place"))?,
+        };
         accounts.insert(address, decode_account(rest)?);
     }
     let mut diff = StateDiff { accounts, ..StateDiff::default() };

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use alloy_consensus::Transaction as _;
 use alloy_primitives::{Address, B256, Bytes, U256, keccak256, map::AddressMap};
 use millrace_sequencer::journal::{
     FrameError,
     waypoints::{WaypointsError, decode, encode},
 };
-use millrace_types::{Account, AccountDiff, ExecutedBlock, StateDiff, Waypoint};
+use millrace_types::{Account, AccountDiff, ExecutedBlock, StateDiff, Transaction, Waypoint};
 use proptest::{collection::vec, option, prelude::*, sample::Index};
 
 use super::fixture::{GENESIS, block, with_waypoints};
@@ -53,7 +54,16 @@ fn blocks() -> impl Strategy<Value = ExecutedBlock> {
             let mut ends: Vec<_> = stretches.iter().map(|(end, _)| end.index(length)).collect();
             ends.sort_unstable();
             ends.push(length);
-            let diffs = stretches.into_iter().map(|(_, diff)| diff).chain([last]);
+            // Parties of the block, who are told by their places, beside strangers.
+            let parties = |end: &usize, diff: &mut StateDiff| {
+                let party = &executed.block.transactions[end.saturating_sub(1)];
+                let changed: Vec<_> = diff.accounts.values().take(3).cloned().collect();
+                let addresses = [party.sender(), party.to().unwrap_or_default()];
+                diff.accounts.extend(addresses.into_iter().zip(changed));
+            };
+            let mut diffs: Vec<_> =
+                stretches.into_iter().map(|(_, diff)| diff).chain([last]).collect();
+            ends.iter().zip(&mut diffs).for_each(|(end, diff)| parties(end, diff));
             let waypoint = |(transactions, diff)| Waypoint { transactions, diff: Arc::new(diff) };
             executed.waypoints = ends.into_iter().zip(diffs).map(waypoint).collect();
             executed
@@ -66,35 +76,35 @@ proptest! {
 
     #[test]
     fn waypoints_come_back_as_they_were(executed in blocks()) {
-        let length = executed.receipts.len();
         let coalesced = Waypoint::coalesce(&executed.waypoints, &executed.receipts, 16);
         match encode(&executed) {
-            Some(stored) => prop_assert_eq!(decode(&stored, length).unwrap(), coalesced),
+            Some(stored) => prop_assert_eq!(decode(&stored, &executed.block.transactions).unwrap(), coalesced),
             None => prop_assert_eq!(coalesced.len(), 1),
         }
     }
 
     #[test]
     fn arbitrary_bytes_are_refused_or_read_but_never_panic(
-        bytes in vec(any::<u8>(), 0..300), wrapped in any::<bool>(), transactions in 0..300_usize,
+        bytes in vec(any::<u8>(), 0..300), wrapped in any::<bool>(), transfers in 0..200_usize,
     ) {
+        let transactions = block(GENESIS, 0, transfers).block.transactions.clone();
         // Random bytes hardly ever pass for a zstd frame, so every other time they get a real one.
         let bytes = if wrapped { frame(&bytes) } else { bytes };
-        if let Ok(waypoints) = decode(&bytes, transactions) {
+        if let Ok(waypoints) = decode(&bytes, &transactions) {
             let end = waypoints.last().map_or(0, |waypoint| waypoint.transactions);
-            prop_assert_eq!(end, transactions);
+            prop_assert_eq!(end, transactions.len());
         }
     }
 
     #[test]
     fn a_flipped_byte_is_noticed(executed in blocks(), at in any::<Index>(), flip in 1..=255_u8) {
         if let Some(mut stored) = encode(&executed) {
-            let length = executed.receipts.len();
-            let written = decode(&stored, length).unwrap();
+            let transactions = &executed.block.transactions;
+            let written = decode(&stored, transactions).unwrap();
             let at = at.index(stored.len());
             stored[at] ^= flip;
             // A few bits of a zstd frame mean nothing; what matters is that no other waypoints come out.
-            if let Ok(read) = decode(&stored, length) {
+            if let Ok(read) = decode(&stored, transactions) {
                 prop_assert_eq!(read, written);
             }
         }
@@ -107,10 +117,10 @@ proptest! {
             let mut payload = zstd::decode_all(&stored[1..]).unwrap();
             let at = at.index(payload.len());
             payload[at] ^= flip;
-            let length = executed.receipts.len();
-            if let Ok(read) = decode(&frame(&payload), length) {
+            let transactions = &executed.block.transactions;
+            if let Ok(read) = decode(&frame(&payload), transactions) {
                 prop_assert!(read.is_sorted_by_key(|waypoint| waypoint.transactions));
-                prop_assert_eq!(read.last().unwrap().transactions, length);
+                prop_assert_eq!(read.last().unwrap().transactions, transactions.len());
             }
         }
     }
@@ -124,7 +134,7 @@ fn frame(content: &[u8]) -> Vec<u8> {
 #[test]
 fn only_blocks_that_gain_by_it_have_any() {
     let recorded = with_waypoints(block(GENESIS, 0, 60), 20);
-    assert_eq!(decode(&encode(&recorded).unwrap(), 61).unwrap().len(), 4);
+    assert_eq!(decode(&encode(&recorded).unwrap(), &recorded.block.transactions).unwrap().len(), 4);
 
     let check_none = |why: &str, change: &dyn Fn(&mut ExecutedBlock)| {
         let mut changed = recorded.clone();
@@ -144,38 +154,46 @@ fn only_blocks_that_gain_by_it_have_any() {
 fn many_stretches_become_few() {
     let recorded = with_waypoints(block(GENESIS, 0, 500), 1);
     assert_eq!(recorded.waypoints.len(), 502);
-    assert_eq!(decode(&encode(&recorded).unwrap(), 501).unwrap().len(), 16);
+    let read = decode(&encode(&recorded).unwrap(), &recorded.block.transactions).unwrap();
+    assert_eq!(read.len(), 16);
 }
 
 #[test]
 fn refuses_what_would_grow() {
+    let transactions = block(GENESIS, 0, 16).block.transactions.clone();
     // One more byte than a frame may hold.
     let zeros = std::io::Read::take(std::io::repeat(0), (32 << 20) + 1);
     let bomb = [&[1], zstd::encode_all(zeros, 1).unwrap().as_slice()].concat();
     assert!(bomb.len() < 100_000, "{} bytes are no bomb", bomb.len());
-    assert!(matches!(decode(&bomb, 1), Err(WaypointsError::Frame(FrameError::TooLarge(_)))));
+    assert!(matches!(
+        decode(&bomb, &transactions),
+        Err(WaypointsError::Frame(FrameError::TooLarge(_)))
+    ));
 
     // Stretches without end, each of one transaction and no change: 1, no accounts, no codes.
     let many = frame(&[1, 0x80, 0x80].repeat(17));
-    assert!(matches!(decode(&many, 17), Err(WaypointsError::TooMany)));
-    assert_eq!(decode(&frame(&[1, 0x80, 0x80].repeat(16)), 16).unwrap().len(), 16);
+    assert!(matches!(decode(&many, &transactions), Err(WaypointsError::TooMany)));
+    assert_eq!(decode(&frame(&[1, 0x80, 0x80].repeat(16)), &transactions[..16]).unwrap().len(), 16);
 
     // A number of accounts that is not there must not be made room for.
     let lying = frame(&[&[1, 0x88], [0xff; 8].as_slice()].concat());
-    assert!(matches!(decode(&lying, 1), Err(WaypointsError::Malformed(_))));
+    assert!(matches!(decode(&lying, &transactions), Err(WaypointsError::Malformed(_))));
 }
 
 #[test]
 fn refuses_waypoints_of_another_block() {
-    let stored = encode(&with_waypoints(block(GENESIS, 0, 60), 20)).unwrap();
-    for other in [0, 60, 62] {
-        assert!(matches!(decode(&stored, other), Err(WaypointsError::OtherLength)));
-    }
+    let executed = with_waypoints(block(GENESIS, 0, 60), 20);
+    let stored = encode(&executed).unwrap();
+    let refused = |transactions: &[Arc<Transaction>]| decode(&stored, transactions).unwrap_err();
+    // Somebody who is named by his place is not there.
+    assert!(matches!(refused(&executed.block.transactions[..60]), WaypointsError::Malformed(_)));
+    assert!(matches!(refused(&[]), WaypointsError::Malformed(_)));
+    let longer = block(GENESIS, 0, 61).block.transactions.clone();
+    assert!(matches!(refused(&longer), WaypointsError::OtherLength));
 }
 
-/// A transfer's account takes no more than its address, its numbers and a flag.
-#[test]
-fn an_account_takes_few_bytes() {
+/// What an account with so many wei and nothing else adds before compression.
+fn check_size(address: Address, expected: usize) {
     let account = Account { nonce: 7, balance: U256::from(1_u64) << 79, bytecode_hash: None };
     let diff = AccountDiff { account: Some(account), ..AccountDiff::default() };
     let mut executed = with_waypoints(block(GENESIS, 0, 60), 20);
@@ -183,6 +201,15 @@ fn an_account_takes_few_bytes() {
         |executed: &ExecutedBlock| zstd::decode_all(&encode(executed).unwrap()[1..]).unwrap().len();
     let before = payload(&executed);
     let last = Arc::make_mut(&mut executed.waypoints[4].diff);
-    last.accounts.extend(AddressMap::from_iter([(Address::repeat_byte(0xaa), diff)]));
-    assert_eq!(payload(&executed) - before, 20 + 1 + 1 + 11);
+    last.accounts.extend(AddressMap::from_iter([(address, diff)]));
+    assert_eq!(payload(&executed) - before, expected);
+}
+
+#[test]
+fn an_account_takes_few_bytes() {
+    let (flags, nonce, balance) = (1, 1, 11);
+    // A stranger takes his address; a party of an early transfer a place of one byte.
+    check_size(Address::repeat_byte(0xaa), 1 + 20 + flags + nonce + balance);
+    let transactions = block(GENESIS, 0, 60).block.transactions.clone();
+    check_size(transactions[5].sender(), 1 + flags + nonce + balance);
 }
