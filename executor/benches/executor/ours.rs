@@ -65,7 +65,7 @@ pub(crate) fn execute(
     waypoints: &[Waypoint],
     view: Arc<dyn StateView>,
 ) -> Built {
-    let attributes = block.attributes.clone();
+    let (attributes, candidates) = (block.attributes.clone(), block.candidates.clone());
     if mode != Mode::Build {
         let start = Instant::now();
         let executed = executor.replay(attributes, &block.transactions, waypoints, view).unwrap();
@@ -75,7 +75,7 @@ pub(crate) fn execute(
     let start = Instant::now();
     let mut open = executor.open(attributes, view).unwrap();
     let opened = Instant::now();
-    let group = open.run(&block.candidates, Limits::NONE).unwrap();
+    let group = open.run(candidates, Limits::NONE).unwrap();
     let ran = Instant::now();
     let executed = open.finish().unwrap();
     let finished = Instant::now();

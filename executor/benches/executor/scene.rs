@@ -32,7 +32,7 @@ pub(crate) struct Scene {
 /// A block to be executed, in the forms that either side wants.
 pub(crate) struct Block {
     pub(crate) attributes: BlockAttributes,
-    pub(crate) candidates: Vec<Candidate>,
+    pub(crate) candidates: Arc<[Candidate]>,
     pub(crate) transactions: Vec<Arc<Transaction>>,
     /// For the baseline.
     pub(crate) envs: Vec<Rc<TxEnv>>,
