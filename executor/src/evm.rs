@@ -2,15 +2,23 @@
 //!
 //! Nothing outside this module names a type of revm.
 
+mod code_cache;
 mod error;
+mod frozen;
 mod handler;
+mod join;
 mod overlay;
 mod precompiles;
+mod touches;
+mod transfer;
 mod tx;
 
 use alloy_eips::eip7840::BlobParams;
-use alloy_primitives::{Address, Bytes, U256};
-use millrace_protocol::{EvmFork, L1Fees, Rules};
+use alloy_primitives::{Address, Bytes, Log, U256};
+use millrace_protocol::{
+    EvmFork, L1Fees, Rules,
+    predeploys::{BASE_FEE_VAULT, L1_FEE_VAULT, OPERATOR_FEE_VAULT},
+};
 use revm::{
     Database,
     context::{BlockEnv, CfgEnv, FrameStack, Journal, JournalTr, result::ExecutionResult},
@@ -22,7 +30,10 @@ use revm::{
 };
 
 pub(crate) use self::{
+    code_cache::CodeCache,
     error::{Halt, Stop},
+    frozen::Frozen,
+    join::{Join, Keep, Redo},
     overlay::Overlay,
     tx::{EvmTx, Lists, Role},
 };
@@ -46,6 +57,27 @@ type Evm = revm::context::Evm<
 /// What a transaction's execution produced.
 pub(crate) type Execution = ExecutionResult<Halt>;
 
+/// What machines for the same block have in common. A machine stays on its thread; this and the state travel.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Blueprint {
+    pub(crate) chain_id: u64,
+    pub(crate) rules: Rules,
+    pub(crate) block: BlockContext,
+    pub(crate) checks: Checks,
+    /// The block's prices, when they are known.
+    pub(crate) fees: Option<L1Fees>,
+}
+
+/// What a transaction that is part of a block did.
+#[derive(Debug)]
+pub(crate) struct Ran {
+    pub(crate) success: bool,
+    pub(crate) gas_used: u64,
+    /// What it paid for its data.
+    pub(crate) l1_fee: U256,
+    pub(crate) logs: Vec<Log>,
+}
+
 /// Which checks a transaction is spared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Checks {
@@ -61,15 +93,13 @@ pub(crate) struct Machine {
 }
 
 impl Machine {
-    /// An EVM for transactions of this block. `fees` are the block's prices, when they are known.
-    pub(crate) fn new(
-        chain_id: u64,
-        rules: Rules,
-        block: &BlockContext,
-        checks: Checks,
-        overlay: Overlay,
-        fees: Option<L1Fees>,
-    ) -> Self {
+    /// An EVM on this state.
+    pub(crate) fn new(blueprint: &Blueprint, mut overlay: Overlay) -> Self {
+        let Blueprint { chain_id, rules, block, checks, fees } = *blueprint;
+        overlay.fee_recipients = match rules.optimism {
+            Some(_) => [block.beneficiary, BASE_FEE_VAULT, L1_FEE_VAULT, OPERATOR_FEE_VAULT],
+            None => [block.beneficiary; 4],
+        };
         let spec = spec_id(rules.evm);
         let mut cfg = CfgEnv::new_with_spec(spec).with_chain_id(chain_id);
         cfg.tx_chain_id_check = checks == Checks::All;
@@ -84,7 +114,7 @@ impl Machine {
         // Transactions set it themselves, system calls do not.
         journal.set_spec_id(spec);
         let context = Context {
-            block: block_env(block, rules),
+            block: block_env(&block, rules),
             tx: EvmTx::system(Address::ZERO, Bytes::new()),
             cfg,
             journaled_state: journal,
@@ -100,6 +130,30 @@ impl Machine {
             frame_stack: FrameStack::new_prealloc(8),
         };
         Self { evm }
+    }
+
+    /// Runs a transaction as part of a block. One that is stopped leaves no trace.
+    pub(crate) fn include(&mut self, tx: EvmTx) -> Result<Ran, Stop> {
+        if transfer::run(&mut self.evm.ctx, &tx)? {
+            let l1_fee = self.evm.ctx.chain.l1_fee;
+            let gas_used = transfer::TRANSFER_GAS;
+            return Ok(Ran { success: true, gas_used, l1_fee, logs: Vec::new() });
+        }
+        match self.run(tx) {
+            Ok(execution) => {
+                self.commit();
+                Ok(Ran {
+                    success: execution.is_success(),
+                    gas_used: execution.tx_gas_used(),
+                    l1_fee: self.evm.ctx.chain.l1_fee,
+                    logs: execution.into_logs(),
+                })
+            }
+            Err(stop) => {
+                self.discard();
+                Err(stop)
+            }
+        }
     }
 
     /// Runs a transaction. Its changes wait for [`commit`](Self::commit) or [`discard`](Self::discard); a transaction
@@ -137,9 +191,24 @@ impl Machine {
         }
     }
 
-    /// What the last transaction paid for its data.
-    pub(crate) fn l1_fee(&self) -> U256 {
-        self.evm.ctx.chain.l1_fee
+    /// The block's prices, read from the state if need be.
+    pub(crate) fn l1_fees(&mut self) -> Result<Option<L1Fees>, StateError> {
+        handler::l1_fees(&mut self.evm.ctx)
+    }
+
+    /// The block's prices, if they have been read.
+    pub(crate) fn known_l1_fees(&self) -> Option<L1Fees> {
+        self.evm.ctx.chain.fees
+    }
+
+    /// Forgets the block's prices, so that they are read again.
+    pub(crate) fn forget_l1_fees(&mut self) {
+        self.evm.ctx.chain.fees = None;
+    }
+
+    /// Whom the fees of a transaction that did this went to.
+    pub(crate) fn rewards(&self, tx: &EvmTx, ran: &Ran) -> [(Address, U256); 4] {
+        handler::rewards(&self.evm.ctx, tx, ran.gas_used, ran.l1_fee)
     }
 
     /// The nonce of an account, which the transaction about to run will find.
@@ -162,9 +231,14 @@ impl Machine {
         Ok(database.basic(address)?.unwrap_or_default())
     }
 
-    /// The state, with the block's prices if they have been read.
-    pub(crate) fn into_parts(self) -> (Overlay, Option<L1Fees>) {
-        (self.evm.ctx.journaled_state.database, self.evm.ctx.chain.fees)
+    /// The state, for what is not a transaction.
+    pub(crate) fn overlay(&mut self) -> &mut Overlay {
+        &mut self.evm.ctx.journaled_state.database
+    }
+
+    /// The state, when nothing is run any more.
+    pub(crate) fn into_overlay(self) -> Overlay {
+        self.evm.ctx.journaled_state.database
     }
 }
 

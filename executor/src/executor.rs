@@ -6,8 +6,9 @@ use millrace_protocol::{ChainSpec, OpFork, Rules};
 use millrace_types::{Transaction, Waypoint};
 
 use crate::{
-    BlockAttributes, BlockContext, ExecuteError, Executed, OpenBlock, StateView,
-    evm::{Checks, Machine, Overlay},
+    BlockAttributes, BlockContext, ExecuteError, Executed, ExecutorStats, OpenBlock, StateView,
+    evm::{Blueprint, Checks, Machine, Overlay},
+    parallel::{Stretches, Workshop},
 };
 
 /// Executes blocks and answers questions under the rules of one chain.
@@ -15,6 +16,7 @@ use crate::{
 pub struct Executor {
     chain: Arc<ChainSpec>,
     config: ExecutorConfig,
+    workshop: Arc<Workshop>,
 }
 
 /// What an operator may choose.
@@ -35,8 +37,11 @@ impl Default for ExecutorConfig {
 
 impl Executor {
     /// An executor for this chain.
+    ///
+    /// It starts its threads, which end with its last clone.
     pub fn new(chain: Arc<ChainSpec>, config: ExecutorConfig) -> Self {
-        Self { chain, config }
+        let workshop = Arc::new(Workshop::new(config.threads));
+        Self { chain, config, workshop }
     }
 
     /// The chain whose rules it follows.
@@ -57,7 +62,7 @@ impl Executor {
         attributes: BlockAttributes,
         view: Arc<dyn StateView>,
     ) -> Result<OpenBlock, ExecuteError> {
-        OpenBlock::open(self.chain.clone(), attributes, view)
+        OpenBlock::open(self.chain.clone(), self.workshop.clone(), attributes, view)
     }
 
     /// Executes a block whose transactions and order are fixed.
@@ -71,10 +76,18 @@ impl Executor {
         waypoints: &[Waypoint],
         view: Arc<dyn StateView>,
     ) -> Result<Executed, ExecuteError> {
-        let _ = waypoints;
+        let stretches = Stretches::new(&self.chain, &self.workshop, &attributes, &view);
+        if let Some(executed) = stretches.replay(transactions, waypoints) {
+            return Ok(executed);
+        }
         let mut block = self.open(attributes, view)?;
         block.run_fixed(transactions)?;
         block.finish()
+    }
+
+    /// How parallel execution has gone so far.
+    pub fn stats(&self) -> ExecutorStats {
+        self.workshop.stats()
     }
 
     /// The rules at a time, if they are implemented.
@@ -95,6 +108,13 @@ impl Executor {
         overlay: Overlay,
     ) -> Result<Machine, ExecuteError> {
         let rules = Self::rules(&self.chain, block.timestamp)?;
-        Ok(Machine::new(self.chain.chain_id(), rules, block, Checks::Simulation, overlay, None))
+        let blueprint = Blueprint {
+            chain_id: self.chain.chain_id(),
+            rules,
+            block: *block,
+            checks: Checks::Simulation,
+            fees: None,
+        };
+        Ok(Machine::new(&blueprint, overlay))
     }
 }

@@ -5,7 +5,7 @@
 //! transactions are fixed. [`Executor::call`] and [`Executor::estimate_gas`] answer questions.
 //!
 //! Suggested reading order: `view` (what is read), `attributes`, `outcome`, `open_block`, `assemble`, `call`,
-//! `estimate`; then `evm`, which alone knows revm.
+//! `estimate`; `parallel` for several threads; then `evm`, which alone knows revm.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
@@ -17,6 +17,7 @@ mod evm;
 mod executor;
 mod open_block;
 mod outcome;
+mod parallel;
 mod view;
 
 pub use crate::{
@@ -32,5 +33,6 @@ pub use crate::{
     outcome::{
         Candidate, ExecuteError, Full, Group, Included, Invalid, Limits, Outcome, Rejection,
     },
+    parallel::ExecutorStats,
     view::{LayeredView, StateError, StateView},
 };

@@ -1,19 +1,21 @@
 //! A block under construction.
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 use alloy_consensus::Transaction as _;
-use alloy_primitives::{Bytes, U256};
+use alloy_primitives::Bytes;
 use millrace_protocol::{
     ChainSpec, DataSize, EvmFork, L1Fees, Rules,
     predeploys::{BEACON_ROOTS_ADDRESS, HISTORY_STORAGE_ADDRESS},
 };
 use millrace_types::{DepositReceipt, Receipt, Transaction, Waypoint};
+use rayon::prelude::*;
 
 use crate::{
     BlockAttributes, BlockContext, Candidate, ExecuteError, Executed, Executor, Full, Group,
     Included, Invalid, LayeredView, Limits, Outcome, Rejection, StateView,
-    evm::{Checks, EvmTx, Execution, Machine, Overlay, Stop},
+    evm::{Blueprint, Checks, EvmTx, Keep, Machine, Overlay, Ran, Stop},
+    parallel::{Attempt, Lanes, Window, Workshop},
     view::Layers,
 };
 
@@ -26,10 +28,12 @@ pub struct OpenBlock {
     rules: Rules,
     attributes: BlockAttributes,
     view: Arc<dyn StateView>,
-    /// Absent while an EVM holds it.
+    /// Absent while a machine holds it, and after an error.
     overlay: Option<Overlay>,
-    /// The prices of this block, once the first transaction has paid them.
+    /// The prices of this block, once a transaction has paid them.
     fees: Option<L1Fees>,
+    lanes: Lanes,
+    workshop: Arc<Workshop>,
     layers: Layers,
     waypoints: Vec<Waypoint>,
     transactions: Vec<Arc<Transaction>>,
@@ -38,31 +42,50 @@ pub struct OpenBlock {
     data_bytes: u64,
 }
 
+/// Candidates that run sequentially are cut into stretches of so much gas, so that each gets its waypoint.
+const STRETCH_GAS: u64 = 2_000_000;
+
+/// Of a block whose order is fixed so many transactions are tried in lanes together: one wrong forecast costs them all.
+const FIXED_WINDOW_MAX: usize = 256;
+
 impl OpenBlock {
     pub(crate) fn open(
         chain: Arc<ChainSpec>,
+        workshop: Arc<Workshop>,
+        attributes: BlockAttributes,
+        view: Arc<dyn StateView>,
+    ) -> Result<Self, ExecuteError> {
+        let mut block = Self::resume(chain, workshop, attributes, view)?;
+        block.group(|block, machine| block.keep_books(machine))?;
+        Ok(block)
+    }
+
+    /// A block whose beginning is part of the view already.
+    pub(crate) fn resume(
+        chain: Arc<ChainSpec>,
+        workshop: Arc<Workshop>,
         attributes: BlockAttributes,
         view: Arc<dyn StateView>,
     ) -> Result<Self, ExecuteError> {
         let rules = Executor::rules(&chain, attributes.timestamp)?;
-        let mut overlay = Overlay::new(view.clone());
+        let mut overlay = Overlay::new(view.clone(), workshop.borrow_codes());
         overlay.set_block_hash(attributes.parent.number, attributes.parent.hash());
-        let mut block = Self {
+        Ok(Self {
             chain,
             rules,
             attributes,
             view,
             overlay: Some(overlay),
             fees: None,
+            lanes: Lanes::new(workshop.clone()),
+            workshop,
             layers: Layers::default(),
             waypoints: Vec::new(),
             transactions: Vec::new(),
             receipts: Vec::new(),
             gas_used: 0,
             data_bytes: 0,
-        };
-        block.with_machine(|block, machine| block.keep_books(machine))?;
-        Ok(block)
+        })
     }
 
     /// What is fixed about the block.
@@ -101,7 +124,7 @@ impl OpenBlock {
     }
 
     /// The state as the transactions so far have left it. It does not change when more are run.
-    pub fn view(&self) -> LayeredView {
+    pub fn view(&mut self) -> LayeredView {
         LayeredView::new(self.view.clone(), self.layers.snapshot())
     }
 
@@ -110,19 +133,46 @@ impl OpenBlock {
         &mut self,
         deposits: &[Arc<Transaction>],
     ) -> Result<Group, ExecuteError> {
-        let group = self.with_machine(|block, machine| {
+        self.group(|block, machine| {
             let include = |deposit| block.include_fixed(machine, deposit).map(Outcome::Included);
-            deposits.iter().map(include).collect()
-        })?;
-        // The first of them sets the prices: whatever was read before, for a candidate that came too early, is stale.
-        self.fees = None;
-        Ok(group)
+            let outcomes = deposits.iter().map(include).collect();
+            // The first of them sets the prices: whatever was read for a candidate that came too early is stale.
+            machine.forget_l1_fees();
+            outcomes
+        })
     }
 
-    /// Tries candidates in their order. One that is rejected or does not fit leaves no trace, and the next is tried.
-    pub fn run(&mut self, candidates: &[Candidate], limits: Limits) -> Result<Group, ExecuteError> {
-        self.with_machine(|block, machine| {
-            candidates.iter().map(|candidate| block.attempt(machine, candidate, limits)).collect()
+    /// Tries candidates, on several threads where that pays.
+    ///
+    /// What is included keeps the candidates' order, except that candidates which got into each other's way are run again
+    /// after the others around them; [`Included::index`] tells the place. One that is rejected or does not fit leaves no
+    /// trace, and the next is tried.
+    pub fn run(
+        &mut self,
+        candidates: impl Into<Arc<[Candidate]>>,
+        limits: Limits<'_>,
+    ) -> Result<Group, ExecuteError> {
+        let candidates = candidates.into();
+        self.group(|block, machine| {
+            let mut outcomes = Vec::with_capacity(candidates.len());
+            while outcomes.len() < candidates.len() {
+                let next = outcomes.len();
+                if (limits.expired)() {
+                    let rest = candidates.len() - next;
+                    outcomes.extend((0..rest).map(|_| Outcome::DoesNotFit(Full::Time)));
+                    break;
+                }
+                let range = next..next + Lanes::window(&candidates[next..]);
+                let attempts =
+                    block.run_lanes(machine, &candidates, range.clone(), limits, Keep::Independent)?;
+                match attempts {
+                    Some(attempts) => {
+                        block.take_over(machine, &candidates[range], attempts, limits, &mut outcomes)?
+                    }
+                    None => block.run_one_by_one(machine, &candidates[range], limits, &mut outcomes)?,
+                }
+            }
+            Ok(outcomes)
         })
     }
 
@@ -131,17 +181,80 @@ impl OpenBlock {
         &mut self,
         transactions: &[Arc<Transaction>],
     ) -> Result<(), ExecuteError> {
-        self.with_machine(|block, machine| {
-            for transaction in transactions {
-                block.include_fixed(machine, transaction)?;
+        let deposits = transactions.iter().take_while(|transaction| transaction.is_deposit());
+        let (deposits, signed) = transactions.split_at(deposits.count());
+        self.group(|block, machine| {
+            block.include_in_order(machine, deposits)?;
+            if !block.lanes.are_many() {
+                return block.include_in_order(machine, signed);
             }
+            // Sizes take longer than transfers.
+            let candidates: Vec<_> = signed.par_iter().cloned().map(Candidate::new).collect();
+            block.run_fixed_windows(machine, &candidates.into())?;
             Ok(Vec::new())
         })?;
         Ok(())
     }
 
+    /// The same, on this thread alone.
+    pub(crate) fn run_in_order(
+        &mut self,
+        transactions: &[Arc<Transaction>],
+    ) -> Result<(), ExecuteError> {
+        self.group(|block, machine| block.include_in_order(machine, transactions)).map(drop)
+    }
+
+    fn include_in_order(
+        &mut self,
+        machine: &mut Machine,
+        transactions: &[Arc<Transaction>],
+    ) -> Result<Vec<Outcome>, ExecuteError> {
+        for transaction in transactions {
+            self.include_fixed(machine, transaction)?;
+        }
+        Ok(Vec::new())
+    }
+
+    /// Runs windows in lanes where that turns out to be the same as their order, and in their order otherwise.
+    fn run_fixed_windows(
+        &mut self,
+        machine: &mut Machine,
+        candidates: &Arc<[Candidate]>,
+    ) -> Result<(), ExecuteError> {
+        let mut next = 0;
+        while next < candidates.len() {
+            let range = next..next + Lanes::window(&candidates[next..]).min(FIXED_WINDOW_MAX);
+            next = range.end;
+            let attempts =
+                self.run_lanes(machine, candidates, range.clone(), Limits::NONE, Keep::AllOrNothing)?;
+            let all_ran = |attempts: &Vec<Attempt>| {
+                attempts.iter().all(|attempt| matches!(attempt, Attempt::Ran(..)))
+            };
+            match attempts.filter(all_ran) {
+                Some(attempts) => {
+                    for (attempt, candidate) in attempts.into_iter().zip(&candidates[range]) {
+                        if let Attempt::Ran(transaction, ran) = attempt {
+                            self.data_bytes += candidate.data_size.bytes();
+                            self.include(transaction, ran, None);
+                        }
+                    }
+                }
+                None => {
+                    for candidate in &candidates[range] {
+                        self.include_fixed(machine, &candidate.transaction)?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Closes the block.
-    pub fn finish(self) -> Result<Executed, ExecuteError> {
+    pub fn finish(mut self) -> Result<Executed, ExecuteError> {
+        let overlay = self.overlay.take().ok_or_else(failed_before)?;
+        let diff = Arc::new(overlay.all_changes());
+        self.workshop.return_codes(overlay.into_codes());
+        self.lanes.dismiss();
         Ok(Executed {
             rules: self.rules,
             attributes: self.attributes,
@@ -149,36 +262,129 @@ impl OpenBlock {
             receipts: self.receipts,
             gas_used: self.gas_used,
             data_bytes: self.data_bytes,
-            diff: self.layers.into_diff(),
+            diff,
             waypoints: self.waypoints,
         })
     }
 
-    /// Lends the state to an EVM, and collects what changed.
-    fn with_machine(
+    fn blueprint(&self) -> Blueprint {
+        Blueprint {
+            chain_id: self.chain.chain_id(),
+            rules: self.rules,
+            block: self.context(),
+            checks: Checks::All,
+            fees: self.fees,
+        }
+    }
+
+    /// Does something with the machine, and collects what changed.
+    fn group(
         &mut self,
         work: impl FnOnce(&mut Self, &mut Machine) -> Result<Vec<Outcome>, ExecuteError>,
     ) -> Result<Group, ExecuteError> {
-        let overlay = self
-            .overlay
-            .take()
-            .ok_or_else(|| ExecuteError::Evm("the block failed before".to_owned()))?;
-        let mut machine = Machine::new(
-            self.chain.chain_id(),
-            self.rules,
-            &self.context(),
-            Checks::All,
-            overlay,
-            self.fees,
-        );
+        let overlay = self.overlay.take().ok_or_else(failed_before)?;
+        let mut machine = Machine::new(&self.blueprint(), overlay);
+        let waypoints = self.waypoints.len();
         let outcomes = work(self, &mut machine)?;
-        let (mut overlay, fees) = machine.into_parts();
-        let diff = Arc::new(overlay.take_changes()?);
-        self.overlay = Some(overlay);
-        self.fees = fees;
+        self.set_waypoint(&mut machine)?;
+        self.fees = machine.known_l1_fees();
+        self.overlay = Some(machine.into_overlay());
+        let diffs = self.waypoints[waypoints..].iter().map(|waypoint| waypoint.diff.clone());
+        Ok(Group { outcomes, diffs: diffs.collect() })
+    }
+
+    /// Collects what changed since the last waypoint, unless nothing did.
+    fn set_waypoint(&mut self, machine: &mut Machine) -> Result<(), ExecuteError> {
+        let diff = Arc::new(machine.overlay().take_changes()?);
+        let transactions = self.transactions.len();
+        let last = self.waypoints.last().map_or(0, |last| last.transactions);
+        if diff.is_empty() && transactions == last {
+            return Ok(());
+        }
         self.layers.push(diff.clone());
-        self.waypoints.push(Waypoint { transactions: self.transactions.len(), diff: diff.clone() });
-        Ok(Group { outcomes, diff })
+        self.waypoints.push(Waypoint { transactions, diff });
+        Ok(())
+    }
+
+    fn run_lanes(
+        &mut self,
+        machine: &mut Machine,
+        candidates: &Arc<[Candidate]>,
+        range: Range<usize>,
+        limits: Limits<'_>,
+        keep: Keep,
+    ) -> Result<Option<Vec<Attempt>>, ExecuteError> {
+        let blueprint = self.blueprint();
+        let window = Window {
+            candidates,
+            range,
+            gas_left: self.gas_left(limits),
+            data_left: self.data_left(limits),
+            keep,
+        };
+        Ok(self.lanes.run(machine, blueprint, window)?)
+    }
+
+    /// Includes what lanes have run, then runs the rest.
+    fn take_over(
+        &mut self,
+        machine: &mut Machine,
+        candidates: &[Candidate],
+        attempts: Vec<Attempt>,
+        limits: Limits<'_>,
+        outcomes: &mut Vec<Outcome>,
+    ) -> Result<(), ExecuteError> {
+        let first = outcomes.len();
+        let mut again = Vec::new();
+        for (index, (attempt, candidate)) in attempts.into_iter().zip(candidates).enumerate() {
+            outcomes.push(match attempt {
+                Attempt::Ran(transaction, ran) => {
+                    self.data_bytes += candidate.data_size.bytes();
+                    Outcome::Included(self.include(transaction, ran, None))
+                }
+                Attempt::Rejected(rejection) => Outcome::Rejected(rejection),
+                Attempt::Stopped => {
+                    again.push(index);
+                    Outcome::DoesNotFit(Full::Time)
+                }
+            });
+        }
+        self.set_waypoint(machine)?;
+        for index in again {
+            if !(limits.expired)() {
+                outcomes[first + index] = self.attempt(machine, &candidates[index], limits)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn run_one_by_one(
+        &mut self,
+        machine: &mut Machine,
+        candidates: &[Candidate],
+        limits: Limits<'_>,
+        outcomes: &mut Vec<Outcome>,
+    ) -> Result<(), ExecuteError> {
+        let mut stretch_end = self.gas_used + STRETCH_GAS;
+        for candidate in candidates {
+            if self.gas_used >= stretch_end {
+                self.set_waypoint(machine)?;
+                stretch_end = self.gas_used + STRETCH_GAS;
+                if (limits.expired)() {
+                    break;
+                }
+            }
+            outcomes.push(self.attempt(machine, candidate, limits)?);
+        }
+        Ok(())
+    }
+
+    fn gas_left(&self, limits: Limits<'_>) -> u64 {
+        limits.gas.min(self.attributes.gas_limit).saturating_sub(self.gas_used)
+    }
+
+    fn data_left(&self, limits: Limits<'_>) -> u64 {
+        limits.data_bytes.saturating_sub(self.data_bytes)
     }
 
     /// Writes the beacon root (EIP-4788) and the parent's hash (EIP-2935) where contracts can read them.
@@ -198,7 +404,7 @@ impl OpenBlock {
         &mut self,
         machine: &mut Machine,
         candidate: &Candidate,
-        limits: Limits,
+        limits: Limits<'_>,
     ) -> Result<Outcome, ExecuteError> {
         let transaction = &candidate.transaction;
         if transaction.is_deposit() {
@@ -207,24 +413,18 @@ impl OpenBlock {
         if transaction.gas_limit() > self.attributes.gas_limit {
             return Ok(Outcome::Rejected(Invalid::GasLimit.into()));
         }
-        let gas_max = limits.gas.min(self.attributes.gas_limit);
-        if transaction.gas_limit() > gas_max.saturating_sub(self.gas_used) {
+        if transaction.gas_limit() > self.gas_left(limits) {
             return Ok(Outcome::DoesNotFit(Full::Gas));
         }
-        if candidate.data_size.bytes() > limits.data_bytes.saturating_sub(self.data_bytes) {
+        if candidate.data_size.bytes() > self.data_left(limits) {
             return Ok(Outcome::DoesNotFit(Full::Data));
         }
-        match machine.run(EvmTx::signed(transaction, candidate.data_size)) {
-            Ok(execution) => {
-                machine.commit();
+        match machine.include(EvmTx::signed(transaction, candidate.data_size)) {
+            Ok(ran) => {
                 self.data_bytes += candidate.data_size.bytes();
-                let l1_fee = machine.l1_fee();
-                Ok(Outcome::Included(self.include(transaction, execution, l1_fee, None)))
+                Ok(Outcome::Included(self.include(transaction.clone(), ran, None)))
             }
-            Err(Stop::Rejected(rejection)) => {
-                machine.discard();
-                Ok(Outcome::Rejected(rejection))
-            }
+            Err(Stop::Rejected(rejection)) => Ok(Outcome::Rejected(rejection)),
             Err(stop) => Err(failure(stop)),
         }
     }
@@ -252,38 +452,34 @@ impl OpenBlock {
                 (EvmTx::signed(transaction, data_size), None)
             }
         };
-        let execution = machine.run(tx).map_err(|stop| match stop {
+        let ran = machine.include(tx).map_err(|stop| match stop {
             Stop::Rejected(reason) => invalid(reason),
             stop => failure(stop),
         })?;
-        machine.commit();
-        let l1_fee = machine.l1_fee();
         let deposit =
             nonce.map(|nonce| DepositReceipt { nonce, version: DepositReceipt::CANYON_VERSION });
-        Ok(self.include(transaction, execution, l1_fee, deposit))
+        Ok(self.include(transaction.clone(), ran, deposit))
     }
 
     fn include(
         &mut self,
-        transaction: &Arc<Transaction>,
-        execution: Execution,
-        l1_fee: U256,
+        transaction: Arc<Transaction>,
+        ran: Ran,
         deposit: Option<DepositReceipt>,
     ) -> Included {
-        let gas_used = execution.tx_gas_used();
+        let Ran { success, gas_used, l1_fee, logs } = ran;
         self.gas_used += gas_used;
-        let receipt = Receipt {
-            tx_type: transaction.tx_type(),
-            success: execution.is_success(),
-            cumulative_gas_used: self.gas_used,
-            logs: execution.into_logs(),
-            deposit,
-        };
+        let tx_type = transaction.tx_type();
+        let cumulative_gas_used = self.gas_used;
         let index = self.transactions.len();
-        self.transactions.push(transaction.clone());
-        self.receipts.push(receipt.clone());
-        Included { index, gas_used, l1_fee, receipt }
+        self.transactions.push(transaction);
+        self.receipts.push(Receipt { tx_type, success, cumulative_gas_used, logs, deposit });
+        Included { index, gas_used, l1_fee }
     }
+}
+
+fn failed_before() -> ExecuteError {
+    ExecuteError::Evm("the block failed before".to_owned())
 }
 
 fn system_call(machine: &mut Machine, tx: EvmTx) -> Result<(), ExecuteError> {

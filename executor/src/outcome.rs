@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use alloy_primitives::{B256, U256};
 use millrace_protocol::{DataSize, OpFork};
-use millrace_types::{Receipt, StateDiff, Transaction};
+use millrace_types::{StateDiff, Transaction};
 
 use crate::StateError;
 
@@ -26,17 +26,26 @@ impl Candidate {
 }
 
 /// What a block may hold, besides its gas limit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
+#[derive(Clone, Copy)]
+pub struct Limits<'a> {
     /// The most gas that all transactions may use, if less than the block's gas limit.
     pub gas: u64,
     /// The most room, in bytes, that all transactions that are not deposits are estimated to take on L1.
     pub data_bytes: u64,
+    /// Whether no more transactions are to be begun. It is asked every few milliseconds.
+    pub expired: &'a (dyn Fn() -> bool + Sync),
 }
 
-impl Limits {
+impl Limits<'static> {
     /// Nothing beyond the block's own gas limit.
-    pub const NONE: Self = Self { gas: u64::MAX, data_bytes: u64::MAX };
+    pub const NONE: Self = Self { gas: u64::MAX, data_bytes: u64::MAX, expired: &|| false };
+}
+
+impl std::fmt::Debug for Limits<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { gas, data_bytes, .. } = self;
+        f.debug_struct("Limits").field("gas", gas).field("data_bytes", data_bytes).finish_non_exhaustive()
+    }
 }
 
 /// What became of a group of candidates.
@@ -44,8 +53,8 @@ impl Limits {
 pub struct Group {
     /// One outcome a candidate, in their order.
     pub outcomes: Vec<Outcome>,
-    /// What the group changed.
-    pub diff: Arc<StateDiff>,
+    /// What the group changed, step by step, the oldest first.
+    pub diffs: Vec<Arc<StateDiff>>,
 }
 
 /// What became of one candidate.
@@ -59,8 +68,8 @@ pub enum Outcome {
     DoesNotFit(Full),
 }
 
-/// A transaction that is part of a block.
-#[derive(Debug, Clone)]
+/// A transaction that is part of a block. Its receipt is the block's at the same index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Included {
     /// Its place in the block.
     pub index: usize,
@@ -68,8 +77,6 @@ pub struct Included {
     pub gas_used: u64,
     /// What it paid for its data on L1, whatever its gas.
     pub l1_fee: U256,
-    /// Its receipt.
-    pub receipt: Receipt,
 }
 
 /// Which limit leaves no room for a transaction.
@@ -79,6 +86,8 @@ pub enum Full {
     Gas,
     /// Its data exceeds what is left of the block's share of L1.
     Data,
+    /// Its turn did not come before the time was up.
+    Time,
 }
 
 /// Why a transaction cannot be part of a block at this point.

@@ -89,37 +89,37 @@ impl std::fmt::Debug for LayeredView {
 /// The changes of a block under construction, kept in few layers so that looking something up stays cheap.
 ///
 /// Each layer is at least twice as large as the next, so there are logarithmically many, and each change is merged
-/// logarithmically often.
+/// logarithmically often. Nothing is merged before somebody looks.
 #[derive(Debug, Default)]
-pub(crate) struct Layers(Vec<Arc<StateDiff>>);
+pub(crate) struct Layers {
+    merged: Vec<Arc<StateDiff>>,
+    newest: Vec<Arc<StateDiff>>,
+}
 
 impl Layers {
     /// Adds the newest changes.
     pub(crate) fn push(&mut self, newest: Arc<StateDiff>) {
-        if newest.is_empty() {
-            return;
+        if !newest.is_empty() {
+            self.newest.push(newest);
         }
-        let mut newest = newest;
-        while let Some(older) =
-            self.0.pop_if(|older| older.accounts.len() < 2 * newest.accounts.len())
-        {
-            newest = merge(older, &newest);
-        }
-        self.0.push(newest);
     }
 
     /// The layers so far, oldest first.
-    pub(crate) fn snapshot(&self) -> Arc<[Arc<StateDiff>]> {
-        self.0.as_slice().into()
-    }
-
-    /// All changes as one.
-    pub(crate) fn into_diff(self) -> Arc<StateDiff> {
-        self.0.into_iter().reduce(|older, newer| merge(older, &newer)).unwrap_or_default()
+    pub(crate) fn snapshot(&mut self) -> Arc<[Arc<StateDiff>]> {
+        for mut newest in self.newest.drain(..) {
+            let smaller = |older: &mut Arc<StateDiff>, newest: &StateDiff| {
+                older.accounts.len() < 2 * newest.accounts.len()
+            };
+            while let Some(older) = self.merged.pop_if(|older| smaller(older, &newest)) {
+                newest = merge(older, &newest);
+            }
+            self.merged.push(newest);
+        }
+        self.merged.as_slice().into()
     }
 }
 
-/// Clones the older changes only when somebody holds a snapshot with them.
+/// Clones the older changes only when somebody else holds them.
 fn merge(mut older: Arc<StateDiff>, newer: &StateDiff) -> Arc<StateDiff> {
     Arc::make_mut(&mut older).extend(newer);
     older

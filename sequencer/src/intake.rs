@@ -8,7 +8,7 @@ use std::{
     sync::Arc,
 };
 
-use alloy_primitives::{Address, Bytes, TxHash, U256};
+use alloy_primitives::{Address, Bytes, TxHash, U256, map::AddressMap};
 use crossbeam_channel::{Receiver, Sender};
 use millrace_executor::{Candidate, Group, StateView};
 use millrace_protocol::{DataSize, L1Fees};
@@ -225,12 +225,14 @@ impl Intake {
         let events = {
             let mut pool = self.pool.lock();
             // Most accounts of a group never send: contracts, recipients, vaults.
-            let senders: Vec<_> = group
-                .diff
-                .accounts
-                .iter()
+            let accounts = group.diffs.iter().flat_map(|diff| &diff.accounts);
+            let newest: AddressMap<_> = accounts
                 .filter(|(address, _)| pool.next_nonce(address).is_some())
-                .map(|(address, diff)| (*address, sender_state(diff.account.as_ref(), &*view)))
+                .map(|(address, diff)| (*address, diff.account))
+                .collect();
+            let senders: Vec<_> = newest
+                .into_iter()
+                .map(|(address, account)| (address, sender_state(account.as_ref(), &*view)))
                 // What cannot be read is not news: the pool keeps what it knew, and the builder will hear of the disk.
                 .filter_map(|(address, state)| Some((address, state.ok()?)))
                 .collect();

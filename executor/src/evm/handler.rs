@@ -17,7 +17,7 @@ use revm::{
         journaled_state::account::JournaledAccountTr,
         result::{ExecutionResult, ResultGas},
     },
-    context_interface::{Block, ContextTr, JournalTr, LocalContextTr},
+    context_interface::{Block as _, ContextTr, JournalTr, LocalContextTr},
     handler::{
         EvmTr, FrameResult, Handler, post_execution,
         pre_execution::validate_account_nonce_and_code_with_components, validation,
@@ -28,7 +28,7 @@ use revm::{
 use super::{
     Context, Evm,
     error::{Halt, Stop},
-    tx::Role,
+    tx::{EvmTx, Role},
 };
 use crate::{Invalid, Rejection, StateError};
 
@@ -113,15 +113,10 @@ impl Handler for OpHandler {
         let context = &mut evm.ctx;
         // What deposits use was paid for on L1, and nobody sees what a simulated transaction leaves behind.
         let Role::Signed(_) = context.tx.role else { return Ok(()) };
-        let used = result.gas().used();
-        let base_fee = u128::from(context.block.basefee);
-        let tip = context.tx.effective_gas_price(base_fee).saturating_sub(base_fee);
-        // Neither product overflows: the sender had a balance for more than their sum.
-        credit(context, context.block.beneficiary(), U256::from(tip * u128::from(used)))?;
-        if let Some(fees) = context.chain.fees {
-            credit(context, BASE_FEE_VAULT, U256::from(base_fee * u128::from(used)))?;
-            credit(context, L1_FEE_VAULT, context.chain.l1_fee)?;
-            credit(context, OPERATOR_FEE_VAULT, fees.operator_fee(used))?;
+        for (recipient, amount) in
+            rewards(context, &context.tx, result.gas().used(), context.chain.l1_fee)
+        {
+            credit(context, recipient, amount)?;
         }
         Ok(())
     }
@@ -194,7 +189,7 @@ fn admit_and_charge(context: &mut Context) -> Result<(), Stop> {
     };
     afford(tx.max_balance_spending().ok().and_then(|cost| cost.checked_add(op_fees)))?;
     let (base_fee, blob_fee) =
-        (u128::from(block.basefee()), block.blob_gasprice().unwrap_or_default());
+        (u128::from(block.basefee), block.blob_gasprice().unwrap_or_default());
     let cost = tx.effective_balance_spending(base_fee, blob_fee).ok();
     let cost = afford(cost.and_then(|cost| cost.checked_add(op_fees)))?;
     caller.set_balance(balance - (cost - tx.value));
@@ -206,21 +201,46 @@ fn admit_and_charge(context: &mut Context) -> Result<(), Stop> {
 
 /// The fees that only OP chains take, at the most.
 fn op_fees(context: &mut Context) -> Result<U256, StateError> {
-    let (Role::Signed(size), Some(fork)) = (context.tx.role, context.chain.fork) else {
-        context.chain.l1_fee = U256::ZERO;
-        return Ok(U256::ZERO);
-    };
-    let fees = match context.chain.fees {
-        Some(fees) => fees,
-        None => {
-            // Behind the journal's back: this must not make the slots warm.
-            let database = &mut context.journaled_state.database;
-            let fees = L1Fees::read(fork, |slot| database.storage(L1_BLOCK, slot))?;
-            *context.chain.fees.insert(fees)
-        }
-    };
+    context.chain.l1_fee = U256::ZERO;
+    let Role::Signed(size) = context.tx.role else { return Ok(U256::ZERO) };
+    let Some(fees) = l1_fees(context)? else { return Ok(U256::ZERO) };
     context.chain.l1_fee = fees.data_fee(size);
     Ok(context.chain.l1_fee.saturating_add(fees.operator_fee(context.tx.gas_limit)))
+}
+
+/// The block's prices; none where there is no L1 to pay for.
+pub(super) fn l1_fees(context: &mut Context) -> Result<Option<L1Fees>, StateError> {
+    let (Some(fork), None) = (context.chain.fork, context.chain.fees) else {
+        return Ok(context.chain.fees);
+    };
+    // Behind the journal's back: this must not make the slots warm.
+    let database = &mut context.journaled_state.database;
+    let fees = L1Fees::read(fork, |slot| database.storage(L1_BLOCK, slot))?;
+    context.chain.fees = Some(fees);
+    Ok(context.chain.fees)
+}
+
+/// Whom the fees of a transaction go to. On plain Ethereum the vaults get nothing.
+pub(super) fn rewards(
+    context: &Context,
+    tx: &EvmTx,
+    gas_used: u64,
+    l1_fee: U256,
+) -> [(Address, U256); 4] {
+    let used = u128::from(gas_used);
+    let base_fee = u128::from(context.block.basefee);
+    let tip = tx.effective_gas_price(base_fee).saturating_sub(base_fee);
+    // Neither product overflows: the sender had a balance for more than their sum.
+    let (burnt, operator_fee) = match context.chain.fees {
+        Some(fees) => (U256::from(base_fee * used), fees.operator_fee(gas_used)),
+        None => (U256::ZERO, U256::ZERO),
+    };
+    [
+        (context.block.beneficiary, U256::from(tip * used)),
+        (BASE_FEE_VAULT, burnt),
+        (L1_FEE_VAULT, l1_fee),
+        (OPERATOR_FEE_VAULT, operator_fee),
+    ]
 }
 
 /// Pays a fee to an account that the transaction has probably not seen: then the database keeps count, and no transaction

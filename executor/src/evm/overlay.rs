@@ -4,7 +4,7 @@ use std::{collections::hash_map::Entry as MapEntry, sync::Arc};
 
 use alloy_primitives::{
     Address, B256, Bytes, U256,
-    map::{AddressMap, B256Map, Entry, HashMap},
+    map::{AddressMap, Entry, HashMap},
 };
 use millrace_types::{Account, AccountDiff, StateDiff, StorageMap};
 use revm::{
@@ -13,74 +13,118 @@ use revm::{
     state::{AccountInfo, Bytecode, EvmState},
 };
 
-use crate::{StateError, StateView};
+use super::{
+    code_cache::CodeCache,
+    touches::{Access, Key, Touches},
+};
+use crate::{StateError, StateView, parallel::Seen};
 
 /// The EVM's database. It remembers what it read, and what of that changed since the changes were last taken.
 ///
-/// Accounts lie here without their code. Code is kept by hash, analysed, one cache an overlay: the reference count of a
-/// shared one would bounce between cores.
+/// Accounts and slots lie in lists, in the order in which somebody first asked for them; small maps tell where. A map of
+/// the entries themselves would be large, with a cache miss for every look. Accounts lie here without their code.
 pub(crate) struct Overlay {
-    view: Arc<dyn StateView>,
-    /// Where in the list each account lies. The list itself would make a large map, with a cache miss for every look.
+    pub(super) view: Arc<dyn StateView>,
     places: AddressMap<u32>,
-    accounts: Vec<Cached>,
-    codes: B256Map<Bytecode>,
+    pub(super) accounts: Vec<Cached>,
+    slot_places: HashMap<(u32, U256), u32>,
+    pub(super) slots: Vec<Slot>,
+    codes: CodeCache,
     block_hashes: HashMap<u64, B256>,
     /// Places of accounts whose changes were not taken yet, each once.
-    dirty: Vec<u32>,
-    /// Code deployed since changes were last taken.
-    deployed: Vec<(B256, Bytes)>,
+    pub(super) dirty: Vec<u32>,
+    /// Places of slots whose changes were not taken yet, each once. Their accounts are dirty too.
+    pub(super) dirty_slots: Vec<u32>,
+    /// Code that was deployed in this block, and how much of it was taken: it is not in the view.
+    pub(super) deployed: Vec<(B256, Bytes)>,
+    deployed_taken: usize,
     /// Fees that accrue to accounts which nobody looks at: folded in when somebody does.
-    credits: Vec<Credit>,
+    pub(super) credits: Vec<Credit>,
+    /// Whom credits may go to: nobody else can be owed fees.
+    pub(super) fee_recipients: FeeRecipients,
+    /// What transactions look at, where somebody wants to know.
+    pub(super) touches: Option<Touches>,
 }
 
 /// An account that somebody asked for.
-#[derive(Debug)]
-struct Cached {
-    address: Address,
-    account: Option<Account>,
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Cached {
+    pub(super) address: Address,
+    pub(super) account: Option<Account>,
+    /// Ether that came by plain transfers and was not added yet: additions commute, reading the balance does not.
+    pub(super) pending: U256,
     /// It is in the list of dirty accounts.
-    dirty: bool,
+    pub(super) dirty: bool,
+    /// It changed since the overlay was made.
+    pub(super) changed: bool,
     /// It was wiped since changes were last taken.
-    newly_wiped: bool,
-    /// Most accounts have none.
-    storage: Option<Box<Storage>>,
+    pub(super) newly_wiped: bool,
+    /// How often its storage was wiped: slots of an earlier epoch are gone, and so is the view's storage from the first on.
+    pub(super) epoch: u32,
+    pub(super) access: Access,
 }
 
-/// The storage of an account that somebody asked for.
-#[derive(Debug, Default)]
-struct Storage {
-    slots: HashMap<U256, Slot>,
-    /// The view's storage of this account is gone.
-    wiped: bool,
-    /// Slots whose changes were not taken yet, each once.
-    dirty_slots: Vec<U256>,
+/// A slot that somebody asked for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Slot {
+    /// The place of its account.
+    pub(super) owner: u32,
+    pub(super) key: U256,
+    pub(super) value: U256,
+    pub(super) dirty: bool,
+    /// It changed since the overlay was made.
+    pub(super) changed: bool,
+    /// The epoch of the account's storage that it belongs to.
+    pub(super) epoch: u32,
+    pub(super) access: Access,
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Slot {
-    value: U256,
-    dirty: bool,
-}
-
-#[derive(Debug)]
-struct Credit {
-    recipient: Address,
-    amount: U256,
+pub(super) struct Credit {
+    pub(super) recipient: Address,
+    pub(super) amount: U256,
 }
 
 impl Overlay {
-    pub(crate) fn new(view: Arc<dyn StateView>) -> Self {
+    pub(crate) fn new(view: Arc<dyn StateView>, codes: CodeCache) -> Self {
         Self {
             view,
             places: AddressMap::default(),
             accounts: Vec::new(),
-            codes: B256Map::default(),
+            slot_places: HashMap::default(),
+            slots: Vec::new(),
+            codes,
             block_hashes: HashMap::default(),
             dirty: Vec::new(),
+            dirty_slots: Vec::new(),
             deployed: Vec::new(),
+            deployed_taken: 0,
             credits: Vec::new(),
+            fee_recipients: FeeRecipients::default(),
+            touches: None,
         }
+    }
+
+    /// Begins again on another state. Memory and code, which does not depend on a state, are kept.
+    pub(crate) fn reset(&mut self, view: Arc<dyn StateView>) {
+        self.view = view;
+        self.places.clear();
+        self.accounts.clear();
+        self.slot_places.clear();
+        self.slots.clear();
+        self.block_hashes.clear();
+        self.dirty.clear();
+        self.dirty_slots.clear();
+        self.deployed.clear();
+        self.deployed_taken = 0;
+        self.credits.clear();
+        if let Some(touches) = &mut self.touches {
+            touches.clear();
+        }
+    }
+
+    pub(crate) fn into_codes(self) -> CodeCache {
+        self.codes
     }
 
     /// Makes a block's hash known that the view may not know yet: the parent's.
@@ -91,10 +135,46 @@ impl Overlay {
     /// Adds to an account's balance some time before anybody can tell. The transaction that is running must not have
     /// loaded the account.
     pub(crate) fn credit(&mut self, recipient: Address, amount: U256) {
+        if amount.is_zero() {
+            return;
+        }
         match self.credits.iter_mut().find(|credit| credit.recipient == recipient) {
             Some(credit) => credit.amount += amount,
             None => self.credits.push(Credit { recipient, amount }),
         }
+    }
+
+    /// What is owed to each recipient of fees.
+    pub(crate) fn take_credits(&mut self) -> impl Iterator<Item = (Address, U256)> {
+        self.credits.drain(..).map(|credit| (credit.recipient, credit.amount))
+    }
+
+    /// From now on the overlay notes what transactions touch.
+    pub(super) fn note_touches(&mut self) {
+        self.touches = Some(Touches::default());
+    }
+
+    /// Tells the transactions apart whose touches are noted.
+    pub(crate) fn end_transaction(&mut self) {
+        if let Some(touches) = &mut self.touches {
+            touches.end_transaction();
+        }
+    }
+
+    /// What a transaction touched and this overlay's transactions, or somebody whom they met, changed.
+    pub(crate) fn changed_by(&self, transaction: usize) -> impl Iterator<Item = Seen> {
+        let keys = self.touches.as_ref().map_or(&[][..], |touches| touches.of(transaction));
+        keys.iter().filter_map(|key| match key.place() {
+            Ok(place) => {
+                let Cached { address, access, .. } = self.accounts[place];
+                access.matters().then_some(Seen { address, slot: None })
+            }
+            Err(place) => {
+                let Slot { owner, key, access, .. } = self.slots[place];
+                let address = self.accounts[owner as usize].address;
+                access.matters().then_some(Seen { address, slot: Some(key) })
+            }
+        })
     }
 
     /// Takes over what a transaction did, and leaves the map empty for the next one.
@@ -115,8 +195,8 @@ impl Overlay {
             if cached.account.is_some() {
                 cached.account = None;
                 cached.newly_wiped = true;
-                *cached.storage() = Storage { wiped: true, ..Storage::default() };
-                mark(&mut self.dirty, cached, place);
+                cached.epoch += 1;
+                cached.mark(place, &mut self.dirty);
             }
             return;
         }
@@ -133,18 +213,73 @@ impl Overlay {
             && let Some(code) = info.code
         {
             self.deployed.push((hash, code.original_bytes()));
-            self.codes.entry(hash).or_insert(code);
+            self.codes.insert(hash, code);
         }
         cached.account = after;
+        let epoch = cached.epoch;
         for (key, slot) in account.storage {
             if slot.is_changed() {
                 changed = true;
-                cached.storage().change(key, slot.present_value);
+                self.change_slot(place, epoch, key, slot.present_value);
             }
         }
         if changed {
-            mark(&mut self.dirty, cached, place);
+            self.accounts[place as usize].mark(place, &mut self.dirty);
         }
+    }
+
+    fn change_slot(&mut self, owner: u32, epoch: u32, key: U256, value: U256) {
+        let index = match self.slot_places.entry((owner, key)) {
+            Entry::Occupied(entry) => *entry.get(),
+            Entry::Vacant(entry) => {
+                // Of an account created by this transaction: the view was not asked.
+                let index = self.slots.len() as u32;
+                self.slots.push(Slot::new(owner, key, U256::ZERO, epoch));
+                if let Some(touches) = &mut self.touches {
+                    touches.add(Key::slot(index));
+                }
+                *entry.insert(index)
+            }
+        };
+        self.slots[index as usize].change(index, value, epoch, &mut self.dirty_slots);
+    }
+
+    /// Moves ether and pays for it, when that is all that a transaction does: both accounts are known to have no code.
+    /// Nothing has happened when the answer is no.
+    pub(crate) fn transfer(&mut self, transfer: Transfer) -> Result<bool, StateError> {
+        let Transfer { sender, nonce, recipient, value, funds_min, cost } = transfer;
+        let from = self.place(sender)?;
+        let to = self.place(recipient)?;
+        self.fold_pending(from);
+        let [payer, payee] = [&self.accounts[from as usize], &self.accounts[to as usize]];
+        let Some(before) = payer.account else { return Ok(false) };
+        if before.nonce != nonce || before.bytecode_hash.is_some() || before.balance < funds_min {
+            return Ok(false);
+        }
+        let payee_before = payee.account.unwrap_or_default();
+        let owed = payee.pending.saturating_add(value);
+        if payee_before.bytecode_hash.is_some() || payee_before.balance.checked_add(owed).is_none() {
+            return Ok(false);
+        }
+        let payer = &mut self.accounts[from as usize];
+        payer.account =
+            Some(Account { nonce: nonce + 1, balance: before.balance - cost, ..before });
+        payer.mark(from, &mut self.dirty);
+        let payee = &mut self.accounts[to as usize];
+        if let Some(touches) = &mut self.touches {
+            touches.add(Key::account(from));
+            touches.add(Key::account(to));
+        }
+        if self.touches.is_some() && payee.access <= Access::Credited {
+            payee.pending = owed;
+            payee.access = Access::Credited;
+        } else {
+            // Nothing is pending: it would have been added when the account was read.
+            payee.account = Some(Account { balance: payee_before.balance + owed, ..payee_before });
+            payee.pending = U256::ZERO;
+            payee.mark(to, &mut self.dirty);
+        }
+        Ok(true)
     }
 
     /// What changed since this was last asked.
@@ -158,13 +293,56 @@ impl Overlay {
             let cached = &mut self.accounts[place as usize];
             cached.dirty = false;
             let wiped = std::mem::take(&mut cached.newly_wiped);
-            let storage = cached.storage.as_mut().map(|storage| storage.take_changes());
-            let storage = storage.unwrap_or_default();
+            let storage = StorageMap::default();
             diff.accounts
                 .insert(cached.address, AccountDiff { account: cached.account, wiped, storage });
         }
-        diff.codes.extend(self.deployed.drain(..));
+        // Slots of one account mostly follow each other.
+        let mut changes: Option<(u32, &mut AccountDiff)> = None;
+        for index in self.dirty_slots.drain(..) {
+            let slot = &mut self.slots[index as usize];
+            slot.dirty = false;
+            let owner = &self.accounts[slot.owner as usize];
+            if slot.epoch != owner.epoch {
+                continue;
+            }
+            let account = match changes.take() {
+                Some((place, account)) if place == slot.owner => account,
+                _ => diff.accounts.entry(owner.address).or_default(),
+            };
+            account.storage.insert(slot.key, slot.value);
+            changes = Some((slot.owner, account));
+        }
+        let deployed = self.deployed.iter().skip(self.deployed_taken);
+        diff.codes.extend(deployed.map(|(hash, code)| (*hash, code.clone())));
+        self.deployed_taken = self.deployed.len();
         Ok(diff)
+    }
+
+    /// What changed since the beginning, all of it taken already.
+    pub(crate) fn all_changes(&self) -> StateDiff {
+        let mut diff = StateDiff::default();
+        let changed = || self.accounts.iter().filter(|cached| cached.changed);
+        diff.accounts.reserve(changed().count());
+        diff.accounts.extend(changed().map(|cached| {
+            let Cached { address, account, epoch, .. } = *cached;
+            (address, AccountDiff { account, wiped: epoch > 0, storage: StorageMap::default() })
+        }));
+        let mut account: Option<(u32, &mut AccountDiff)> = None;
+        for slot in self.slots.iter().filter(|slot| slot.changed) {
+            let owner = &self.accounts[slot.owner as usize];
+            if slot.epoch != owner.epoch {
+                continue;
+            }
+            let target = match account.take() {
+                Some((place, target)) if place == slot.owner => target,
+                _ => diff.accounts.entry(owner.address).or_default(),
+            };
+            target.storage.insert(slot.key, slot.value);
+            account = Some((slot.owner, target));
+        }
+        diff.codes.extend(self.deployed.iter().cloned());
+        diff
     }
 
     /// Lets a caller pretend: replaces an account, or some of its storage.
@@ -174,14 +352,16 @@ impl Overlay {
         change: impl FnOnce(&mut Account),
         code: Option<Bytecode>,
     ) -> Result<(), StateError> {
-        let mut account = self.load(address)?.account.unwrap_or_default();
+        let place = self.load(address)?;
+        let mut account = self.accounts[place as usize].account.unwrap_or_default();
         change(&mut account);
         if let Some(code) = code {
             let hash = code.hash_slow();
             account.bytecode_hash = (hash != KECCAK_EMPTY).then_some(hash);
+            self.deployed.push((hash, code.original_bytes()));
             self.codes.insert(hash, code);
         }
-        self.load(address)?.account = Some(account);
+        self.accounts[place as usize].account = Some(account);
         Ok(())
     }
 
@@ -192,83 +372,169 @@ impl Overlay {
         slots: impl IntoIterator<Item = (U256, U256)>,
         wipe: bool,
     ) -> Result<(), StateError> {
-        let storage = self.load(address)?.storage();
-        if wipe {
-            *storage = Storage { wiped: true, ..Storage::default() };
+        let place = self.load(address)?;
+        let cached = &mut self.accounts[place as usize];
+        cached.epoch += u32::from(wipe);
+        let epoch = cached.epoch;
+        for (key, value) in slots {
+            self.change_slot(place, epoch, key, value);
         }
-        let slots = slots.into_iter().map(|(key, value)| (key, Slot { value, dirty: false }));
-        storage.slots.extend(slots);
         Ok(())
     }
 
-    /// The account with all that it is owed.
-    fn load(&mut self, address: Address) -> Result<&mut Cached, StateError> {
+    /// Finds an account with all that it is owed.
+    pub(super) fn load(&mut self, address: Address) -> Result<u32, StateError> {
         let place = self.place(address)?;
+        self.fold_pending(place);
         let cached = &mut self.accounts[place as usize];
         for credit in &mut self.credits {
             if credit.recipient == address && !credit.amount.is_zero() {
                 let amount = std::mem::take(&mut credit.amount);
                 let account = cached.account.get_or_insert_default();
                 account.balance = account.balance.saturating_add(amount);
-                mark(&mut self.dirty, cached, place);
+                cached.mark(place, &mut self.dirty);
             }
         }
-        Ok(cached)
+        Ok(place)
     }
 
-    fn place(&mut self, address: Address) -> Result<u32, StateError> {
+    /// Adds what came by transfers.
+    pub(super) fn fold_pending(&mut self, place: u32) {
+        let cached = &mut self.accounts[place as usize];
+        if !cached.pending.is_zero() {
+            let amount = std::mem::take(&mut cached.pending);
+            // The transfer has checked the sum.
+            cached.account.get_or_insert_default().balance += amount;
+            cached.mark(place, &mut self.dirty);
+        }
+    }
+
+    pub(super) fn place(&mut self, address: Address) -> Result<u32, StateError> {
         match self.places.entry(address) {
             Entry::Occupied(entry) => Ok(*entry.get()),
             Entry::Vacant(entry) => {
                 let account = self.view.account(&address)?;
                 // Each costs gas: a block cannot touch so many accounts that 32 bits do not suffice.
                 let place = self.accounts.len() as u32;
-                self.accounts.push(Cached {
-                    address,
-                    account,
-                    dirty: false,
-                    newly_wiped: false,
-                    storage: None,
-                });
+                self.accounts.push(Cached::new(address, account));
                 Ok(*entry.insert(place))
             }
         }
     }
+
+    /// The place of an account that another overlay has read from the same state.
+    pub(super) fn adopt_account(&mut self, address: Address, account: Option<Account>) -> u32 {
+        match self.places.entry(address) {
+            Entry::Occupied(entry) => *entry.get(),
+            Entry::Vacant(entry) => {
+                let place = self.accounts.len() as u32;
+                self.accounts.push(Cached::new(address, account));
+                *entry.insert(place)
+            }
+        }
+    }
+
+    /// The place of a slot that another overlay has read from the same state.
+    pub(super) fn adopt_slot(&mut self, owner: u32, key: U256, value: U256) -> u32 {
+        match self.slot_places.entry((owner, key)) {
+            Entry::Occupied(entry) => *entry.get(),
+            Entry::Vacant(entry) => {
+                let index = self.slots.len() as u32;
+                let epoch = self.accounts[owner as usize].epoch;
+                self.slots.push(Slot::new(owner, key, value, epoch));
+                *entry.insert(index)
+            }
+        }
+    }
+
+    /// An account as it is now, without remembering that somebody asked. It must not be owed anything.
+    pub(super) fn peek_account(&self, address: &Address) -> Result<Option<Account>, StateError> {
+        match self.places.get(address) {
+            Some(place) => Ok(self.accounts[*place as usize].account),
+            None => self.view.account(address),
+        }
+    }
+
+    /// A slot as it is now, without remembering that somebody asked.
+    pub(super) fn peek_slot(&self, address: &Address, key: &U256) -> Result<U256, StateError> {
+        let Some(place) = self.places.get(address) else { return self.view.storage(address, key) };
+        let epoch = self.accounts[*place as usize].epoch;
+        match self.slot_places.get(&(*place, *key)).map(|index| self.slots[*index as usize]) {
+            Some(slot) if slot.epoch == epoch => Ok(slot.value),
+            _ if epoch > 0 => Ok(U256::ZERO),
+            _ => self.view.storage(address, key),
+        }
+    }
+
+    /// Code that an account names.
+    pub(super) fn peek_code(&self, hash: &B256) -> Result<Bytes, StateError> {
+        match self.deployed.iter().rev().find(|(deployed, _)| deployed == hash) {
+            Some((_, code)) => Ok(code.clone()),
+            None => self.view.code(hash),
+        }
+    }
+
+    /// The hash of a block.
+    pub(super) fn peek_block_hash(&self, number: u64) -> Result<B256, StateError> {
+        match self.block_hashes.get(&number) {
+            Some(hash) => Ok(*hash),
+            None => self.view.block_hash(number),
+        }
+    }
+}
+
+/// The block's beneficiary and, on a rollup, the vaults.
+pub(crate) type FeeRecipients = [Address; 4];
+
+/// What a plain transfer does, worked out from the transaction and the block's prices alone.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Transfer {
+    pub(crate) sender: Address,
+    pub(crate) nonce: u64,
+    pub(crate) recipient: Address,
+    pub(crate) value: U256,
+    /// What the sender must have: value and fees at their caps.
+    pub(crate) funds_min: U256,
+    /// What the sender pays in the end, the value included.
+    pub(crate) cost: U256,
 }
 
 impl Cached {
-    fn storage(&mut self) -> &mut Storage {
-        self.storage.get_or_insert_default()
-    }
-}
-
-impl Storage {
-    fn change(&mut self, key: U256, value: U256) {
-        let slot = self.slots.entry(key).or_insert(Slot { value, dirty: false });
-        slot.value = value;
-        if !slot.dirty {
-            slot.dirty = true;
-            self.dirty_slots.push(key);
+    fn new(address: Address, account: Option<Account>) -> Self {
+        Self {
+            address,
+            account,
+            pending: U256::ZERO,
+            dirty: false,
+            changed: false,
+            newly_wiped: false,
+            epoch: 0,
+            access: Access::None,
         }
     }
 
-    fn take_changes(&mut self) -> StorageMap {
-        let mut changes =
-            StorageMap::with_capacity_and_hasher(self.dirty_slots.len(), Default::default());
-        for key in self.dirty_slots.drain(..) {
-            if let Some(slot) = self.slots.get_mut(&key) {
-                slot.dirty = false;
-                changes.insert(key, slot.value);
-            }
+    pub(super) fn mark(&mut self, place: u32, dirty: &mut Vec<u32>) {
+        self.access = Access::Written;
+        self.changed = true;
+        if !self.dirty {
+            self.dirty = true;
+            dirty.push(place);
         }
-        changes
     }
 }
 
-fn mark(dirty: &mut Vec<u32>, cached: &mut Cached, place: u32) {
-    if !cached.dirty {
-        cached.dirty = true;
-        dirty.push(place);
+impl Slot {
+    pub(super) fn change(&mut self, index: u32, value: U256, epoch: u32, dirty: &mut Vec<u32>) {
+        (self.value, self.epoch, self.access) = (value, epoch, Access::Written);
+        self.changed = true;
+        if !self.dirty {
+            self.dirty = true;
+            dirty.push(index);
+        }
+    }
+
+    const fn new(owner: u32, key: U256, value: U256, epoch: u32) -> Self {
+        Self { owner, key, value, dirty: false, changed: false, epoch, access: Access::None }
     }
 }
 
@@ -276,38 +542,64 @@ impl Database for Overlay {
     type Error = StateError;
 
     fn basic(&mut self, address: Address) -> Result<Option<AccountInfo>, StateError> {
-        Ok(self.load(address)?.account.map(|account| AccountInfo {
+        let place = self.load(address)?;
+        let cached = &mut self.accounts[place as usize];
+        if let Some(touches) = &mut self.touches {
+            touches.add(Key::account(place));
+            cached.access = cached.access.max(Access::Read);
+            // What accrues here depends on every transaction before this one, in whichever lane.
+            if self.fee_recipients.contains(&address) {
+                touches.add_unknowable(Key::account(place));
+            }
+        }
+        // One that does not exist is the same as an empty one since EIP-161, and revm would reach for its shared empty
+        // code to tell them apart.
+        let account = cached.account.unwrap_or_default();
+        let code = account.bytecode_hash.is_none().then(|| self.codes.empty());
+        Ok(Some(AccountInfo {
             balance: account.balance,
             nonce: account.nonce,
             code_hash: account.bytecode_hash.unwrap_or(KECCAK_EMPTY),
             account_id: None,
-            code: None,
+            code,
         }))
     }
 
     fn code_by_hash(&mut self, hash: B256) -> Result<Bytecode, StateError> {
-        match self.codes.entry(hash) {
-            Entry::Occupied(entry) => Ok(entry.get().clone()),
-            Entry::Vacant(entry) => {
-                let code = self.view.code(&hash)?;
-                let code = Bytecode::new_raw_checked(code).map_err(StateError::new)?;
-                Ok(entry.insert(code).clone())
+        let (deployed, view) = (&self.deployed, &self.view);
+        self.codes.get(hash, || {
+            match deployed.iter().rev().find(|(deployed, _)| *deployed == hash) {
+                Some((_, code)) => Ok(code.clone()),
+                None => view.code(&hash),
             }
-        }
+        })
     }
 
     fn storage(&mut self, address: Address, key: U256) -> Result<U256, StateError> {
-        let place = self.place(address)?;
-        let storage = self.accounts[place as usize].storage();
-        match storage.slots.entry(key) {
-            Entry::Occupied(entry) => Ok(entry.get().value),
+        let owner = self.place(address)?;
+        let epoch = self.accounts[owner as usize].epoch;
+        let (index, value) = match self.slot_places.entry((owner, key)) {
+            Entry::Occupied(entry) => {
+                let slot = &mut self.slots[*entry.get() as usize];
+                if slot.epoch != epoch {
+                    (slot.value, slot.epoch) = (U256::ZERO, epoch);
+                }
+                (*entry.get(), slot.value)
+            }
             Entry::Vacant(entry) => {
                 let value =
-                    if storage.wiped { U256::ZERO } else { self.view.storage(&address, &key)? };
-                entry.insert(Slot { value, dirty: false });
-                Ok(value)
+                    if epoch > 0 { U256::ZERO } else { self.view.storage(&address, &key)? };
+                let index = self.slots.len() as u32;
+                self.slots.push(Slot::new(owner, key, value, epoch));
+                (*entry.insert(index), value)
             }
+        };
+        if let Some(touches) = &mut self.touches {
+            touches.add(Key::slot(index));
+            let slot = &mut self.slots[index as usize];
+            slot.access = slot.access.max(Access::Read);
         }
+        Ok(value)
     }
 
     fn block_hash(&mut self, number: u64) -> Result<B256, StateError> {

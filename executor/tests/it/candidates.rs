@@ -30,19 +30,19 @@ fn rejected_candidates_between_valid_ones_leave_no_trace() {
         Candidate::new(signed(transfer(0), BOB)),
         candidate(transfer(1)),
     ];
-    let group = block.run(&candidates, Limits::NONE).unwrap();
+    let group = block.run(candidates.as_slice(), Limits::NONE).unwrap();
     let [first, high, low, poor, last] = &group.outcomes[..] else { panic!("{group:?}") };
     assert_eq!(included(first.clone()).index, 0);
     assert_eq!(*rejection(high), Rejection::NonceTooHigh { transaction: 5, state: 1 });
     assert_eq!(*rejection(low), Rejection::NonceTooLow { transaction: 0, state: 1 });
     assert!(matches!(rejection(poor), Rejection::InsufficientFunds { .. }));
     let last = included(last.clone());
-    assert_eq!((last.index, last.receipt.cumulative_gas_used), (1, 42_000));
+    assert_eq!((last.index, block.receipts()[last.index].cumulative_gas_used), (1, 42_000));
 
     // The same two alone lead to the same state.
     let mut other = world.open();
     let alone = [candidates[0].clone(), candidates[4].clone()];
-    assert_eq!(*other.run(&alone, Limits::NONE).unwrap().diff, *group.diff);
+    assert_eq!(changes(&other.run(alone, Limits::NONE).unwrap()), changes(&group));
     assert_eq!(balance(&block.view(), BOB), U256::from(12));
 }
 
@@ -53,10 +53,10 @@ fn each_reason_is_told_apart() {
         |change: &dyn Fn(&mut alloy_consensus::TxEip1559), expected: Rejection, message: &str| {
             let mut tx = transfer(0);
             change(&mut tx);
-            let group = world.open().run(&[candidate(tx)], Limits::NONE).unwrap();
+            let group = world.open().run([candidate(tx)], Limits::NONE).unwrap();
             assert_eq!(*rejection(&group.outcomes[0]), expected);
             assert!(expected.to_string().starts_with(message), "{expected}");
-            assert!(group.diff.is_empty());
+            assert!(group.diffs.is_empty());
         };
     check(
         &|tx| (tx.max_fee_per_gas, tx.max_priority_fee_per_gas) = (999, 0),
@@ -101,7 +101,7 @@ fn each_reason_is_told_apart() {
     );
 
     let from_contract = Candidate::new(signed(transfer(0), CONTRACT));
-    let group = world.open().run(&[from_contract], Limits::NONE).unwrap();
+    let group = world.open().run([from_contract], Limits::NONE).unwrap();
     assert_eq!(*rejection(&group.outcomes[0]), Rejection::SenderHasCode);
 }
 
@@ -120,7 +120,7 @@ fn deposits_and_blobs_are_no_candidates() {
         Candidate::new(enveloped(blob, ALICE)),
         Candidate::new(deposit(TxDeposit { from: ALICE, ..TxDeposit::default() })),
     ];
-    let group = World::new().open().run(&candidates, Limits::NONE).unwrap();
+    let group = World::new().open().run(candidates.as_slice(), Limits::NONE).unwrap();
     assert_eq!(*rejection(&group.outcomes[0]), Invalid::Type.into());
     assert_eq!(*rejection(&group.outcomes[1]), Invalid::Misplaced.into());
     assert!(!rejection(&group.outcomes[0]).is_temporary());
@@ -132,7 +132,7 @@ fn gas_and_data_run_out() {
     let gas_outcomes = |gas| {
         let limits = Limits { gas, ..Limits::NONE };
         let candidates = [candidate(transfer(0)), candidate(transfer(1))];
-        world.open().run(&candidates, limits).unwrap().outcomes
+        world.open().run(candidates.as_slice(), limits).unwrap().outcomes
     };
     // The second needs its whole limit to be left, not only what it will use.
     let outcomes = gas_outcomes(120_999);
@@ -143,7 +143,7 @@ fn gas_and_data_run_out() {
     let data_outcomes = |data_bytes| {
         let limits = Limits { data_bytes, ..Limits::NONE };
         let candidates = [candidate(transfer(0)), candidate(transfer(1))];
-        world.open().run(&candidates, limits).unwrap().outcomes
+        world.open().run(candidates.as_slice(), limits).unwrap().outcomes
     };
     assert!(matches!(data_outcomes(2 * bytes - 1)[1], Outcome::DoesNotFit(Full::Data)));
     included(data_outcomes(2 * bytes)[1].clone());
@@ -155,7 +155,7 @@ fn what_does_not_fit_leaves_room_for_smaller_ones() {
     large.gas_limit = 200_000;
     let world = World::new();
     let limits = Limits { gas: 150_000, ..Limits::NONE };
-    let group = world.open().run(&[candidate(large), candidate(transfer(0))], limits).unwrap();
+    let group = world.open().run([candidate(large), candidate(transfer(0))], limits).unwrap();
     assert!(matches!(group.outcomes[0], Outcome::DoesNotFit(Full::Gas)));
     included(group.outcomes[1].clone());
 }
@@ -179,7 +179,7 @@ fn a_built_block_replays_to_itself() {
         if nonce % 3 == 0 {
             tx.to = TxKind::Call(CONTRACT);
         }
-        block.run(&[candidate(tx), candidate(transfer(nonce + 7))], Limits::NONE).unwrap();
+        block.run([candidate(tx), candidate(transfer(nonce + 7))], Limits::NONE).unwrap();
     }
     let view = block.view();
     assert_eq!(slot(&view, CONTRACT, 0), U256::from(8));

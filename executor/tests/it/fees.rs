@@ -48,8 +48,8 @@ fn fees_add_up_over_many_transactions_and_groups() {
     let mut l1_fees = U256::ZERO;
     for nonces in [0..3, 3..4, 4..9] {
         let candidates: Vec<_> = nonces.map(|nonce| candidate(transfer(nonce))).collect();
-        let group = block.run(&candidates, Limits::NONE).unwrap();
-        assert_eq!(group.diff.accounts.len(), 2 + VAULTS.len());
+        let group = block.run(candidates.as_slice(), Limits::NONE).unwrap();
+        assert_eq!(changes(&group).accounts.len(), 2 + VAULTS.len());
         l1_fees += group.outcomes.into_iter().map(|one| included(one).l1_fee).sum::<U256>();
     }
     let view = block.view();
@@ -88,7 +88,7 @@ fn vaults_are_exact_whenever_they_are_read() {
     };
     let first = candidate(transfer(0));
     let data_fee = FEES.data_fee(first.data_size);
-    let group = block.run(&[first, call(1), call(2)], Limits::NONE).unwrap();
+    let group = block.run([first, call(1), call(2)], Limits::NONE).unwrap();
     let gas = group.outcomes.iter().map(|one| included(one.clone()).gas_used).collect::<Vec<_>>();
     let after_two = |price: u64| U256::from((gas[0] + gas[1]) * price);
 
@@ -154,7 +154,7 @@ fn the_sender_must_afford_the_l1_and_the_operator_fee() {
     assert_eq!(*rejection, Rejection::InsufficientFunds { required: needed, balance });
     assert!(rejection.is_temporary());
     assert!(rejection.to_string().starts_with("insufficient funds for gas * price + value"));
-    assert!(group.diff.is_empty());
+    assert!(group.diffs.is_empty());
 
     include(&mut world(needed).open(), candidate);
 }
@@ -162,7 +162,7 @@ fn the_sender_must_afford_the_l1_and_the_operator_fee() {
 #[test]
 fn a_data_fee_beyond_all_numbers_is_unaffordable() {
     let world = World::new().with_slot(L1_BLOCK, l1_block_slots::BASE_FEE, U256::MAX);
-    let group = world.open().run(&[candidate(transfer(0))], Limits::NONE).unwrap();
+    let group = world.open().run([candidate(transfer(0))], Limits::NONE).unwrap();
     let Outcome::Rejected(rejection) = &group.outcomes[0] else { panic!("{group:?}") };
     assert!(matches!(rejection, Rejection::InsufficientFunds { required: U256::MAX, .. }));
 }
@@ -174,7 +174,7 @@ fn failing_transactions_pay_too() {
     let mut tx = transfer(0);
     tx.to = TxKind::Call(CONTRACT);
     let included = include(&mut block, candidate(tx));
-    assert!(!included.receipt.success);
+    assert!(!block.receipts()[included.index].success);
     assert_eq!(included.gas_used, 100_000);
     let view = block.view();
     assert_eq!(balance(&view, SEQUENCER_FEE_VAULT), U256::from(100_000 * 500));

@@ -61,7 +61,8 @@ fn code_reads_block_hashes() {
     let mut block = world.open();
     let mut tx = transfer(0);
     tx.to = TxKind::Call(CONTRACT);
-    assert!(include(&mut block, candidate(tx)).receipt.success);
+    let included = include(&mut block, candidate(tx));
+    assert!(block.receipts()[included.index].success);
     let view = block.view();
     assert_eq!(slot(&view, CONTRACT, 0), U256::from_be_bytes(attributes().parent.hash().0));
     assert_eq!(slot(&view, CONTRACT, 1), U256::from_be_bytes([0x40; 32]));
@@ -158,7 +159,7 @@ fn accounts_delegate_to_code_and_back() {
     let mut block = world.open();
     let (authority, authorization) = authorize(9, CONTRACT, 0);
     let (_, replayed) = authorize(9, CONTRACT, 0);
-    let group = block.run(&[delegate(0, vec![authorization, replayed])], Limits::NONE).unwrap();
+    let group = block.run([delegate(0, vec![authorization, replayed])], Limits::NONE).unwrap();
     included(group.outcomes[0].clone());
     let delegated = account(&block.view(), authority);
     assert_eq!(delegated.nonce, 1);
@@ -172,7 +173,7 @@ fn accounts_delegate_to_code_and_back() {
     assert_eq!(slot(&block.view(), authority, 0), U256::from(7));
 
     let (_, revocation) = authorize(9, Address::ZERO, 1);
-    let group = block.run(&[delegate(2, vec![revocation])], Limits::NONE).unwrap();
+    let group = block.run([delegate(2, vec![revocation])], Limits::NONE).unwrap();
     included(group.outcomes[0].clone());
     let revoked = account(&block.view(), authority);
     assert_eq!((revoked.nonce, revoked.bytecode_hash), (2, None));
@@ -185,9 +186,9 @@ fn a_delegated_account_still_sends() {
     let mut block = world.open();
     let transactions =
         [delegate(0, vec![authorization]), Candidate::new(signed(transfer(1), authority))];
-    let group = block.run(&transactions, Limits::NONE).unwrap();
+    let group = block.run(transactions, Limits::NONE).unwrap();
     for outcome in group.outcomes {
-        assert!(included(outcome).receipt.success);
+        assert!(block.receipts()[included(outcome).index].success);
     }
     assert_eq!(account(&block.view(), authority).nonce, 2);
 }
@@ -196,9 +197,9 @@ fn a_delegated_account_still_sends() {
 fn delegation_begins_with_isthmus() {
     let (_, authorization) = authorize(9, CONTRACT, 0);
     let mut block = World::new().open_on(&holocene());
-    let group = block.run(&[delegate(0, vec![authorization])], Limits::NONE).unwrap();
+    let group = block.run([delegate(0, vec![authorization])], Limits::NONE).unwrap();
     assert!(matches!(group.outcomes[0], Outcome::Rejected(Rejection::Invalid(_))));
-    let group = World::new().open().run(&[delegate(0, Vec::new())], Limits::NONE).unwrap();
+    let group = World::new().open().run([delegate(0, Vec::new())], Limits::NONE).unwrap();
     let Outcome::Rejected(rejection) = &group.outcomes[0] else { panic!("{group:?}") };
     assert_eq!(rejection.to_string(), "EIP-7702 transaction with empty auth list");
 }

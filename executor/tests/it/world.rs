@@ -9,7 +9,7 @@ use alloy_eips::{
 };
 use alloy_primitives::{Address, B256, Bytes, Signature, TxKind, U256, address, keccak256};
 use millrace_executor::{
-    BlockAttributes, Candidate, Executor, ExecutorConfig, Included, Limits, OpenBlock, Outcome,
+    BlockAttributes, Candidate, Executor, ExecutorConfig, Group, Included, Limits, OpenBlock, Outcome,
     StateError, StateView,
 };
 use millrace_protocol::{
@@ -19,7 +19,9 @@ use millrace_protocol::{
         l1_block_slots,
     },
 };
-use millrace_types::{Account, Header, SealedHeader, Transaction, TxEnvelope};
+use millrace_types::{
+    Account, Header, Receipt, SealedHeader, StateDiff, Transaction, TxEnvelope,
+};
 use op_alloy_consensus::TxDeposit;
 
 pub(crate) const CHAIN_ID: u64 = 901;
@@ -199,16 +201,37 @@ pub(crate) fn candidate(tx: TxEip1559) -> Candidate {
     Candidate::new(signed(tx, ALICE))
 }
 
+/// A transaction that was included, with its receipt.
+#[derive(Debug, Clone)]
+pub(crate) struct Entry {
+    pub(crate) index: usize,
+    pub(crate) gas_used: u64,
+    pub(crate) l1_fee: U256,
+    pub(crate) receipt: Receipt,
+}
+
 /// Includes one transaction, which must be accepted.
-pub(crate) fn include(block: &mut OpenBlock, candidate: Candidate) -> Included {
-    let group = block.run(&[candidate], Limits::NONE).unwrap();
-    included(group.outcomes.into_iter().next().unwrap())
+pub(crate) fn include(block: &mut OpenBlock, candidate: Candidate) -> Entry {
+    let group = block.run([candidate], Limits::NONE).unwrap();
+    entry(block, &group)
 }
 
 /// Includes one deposit.
-pub(crate) fn include_deposit(block: &mut OpenBlock, tx: TxDeposit) -> Included {
+pub(crate) fn include_deposit(block: &mut OpenBlock, tx: TxDeposit) -> Entry {
     let group = block.include_deposits(&[deposit(tx)]).unwrap();
-    included(group.outcomes.into_iter().next().unwrap())
+    entry(block, &group)
+}
+
+fn entry(block: &OpenBlock, group: &Group) -> Entry {
+    let Included { index, gas_used, l1_fee } = included(group.outcomes[0].clone());
+    Entry { index, gas_used, l1_fee, receipt: block.receipts()[index].clone() }
+}
+
+/// What a group changed in all.
+pub(crate) fn changes(group: &Group) -> StateDiff {
+    let mut whole = StateDiff::default();
+    group.diffs.iter().for_each(|diff| whole.extend(diff));
+    whole
 }
 
 pub(crate) fn included(outcome: Outcome) -> Included {

@@ -113,7 +113,7 @@ impl Builder {
         let mut shown = Shown::default();
         let group = block.include_deposits(&derived.deposits)?;
         shown.add(&block, &group);
-        self.chain.show_open(shown.open(&block));
+        self.chain.show_open(shown.open(&mut block));
         // A deposit uses up its sender's nonce, of which the pool may hold transactions.
         self.intake.settle(&[], &group);
         self.intake.open_block(base_fee, l1_cost::prices_set_by(&derived.deposits));
@@ -131,14 +131,16 @@ impl Builder {
     ) -> Result<(), BuilderError> {
         while Instant::now() < deadline {
             let gas_left = self.gas_limit - block.gas_used();
-            let candidates = self.intake.take_best(GROUP_MAX, gas_left);
+            let candidates: Arc<[_]> = self.intake.take_best(GROUP_MAX, gas_left).into();
             if candidates.is_empty() {
                 match self.woken.recv_deadline(deadline) {
                     Ok(()) => continue,
                     Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
                 }
             }
-            let group = block.run(&candidates, Limits::NONE)?;
+            let expired = || Instant::now() >= deadline;
+            let limits = Limits { expired: &expired, ..Limits::NONE };
+            let group = block.run(candidates.clone(), limits)?;
             shown.add(block, &group);
             // Readers first: the pool forgets senders as their transactions leave, and then asks the open block.
             self.chain.show_open(shown.open(block));
@@ -228,11 +230,15 @@ impl Shown {
     fn add(&mut self, block: &OpenBlock, group: &Group) {
         let included = group.outcomes.iter().filter_map(|outcome| match outcome {
             Outcome::Included(included) => {
-                Some((block.transactions()[included.index].clone(), included.receipt.clone()))
+                let index = included.index;
+                Some((index, (block.transactions()[index].clone(), block.receipts()[index].clone())))
             }
             Outcome::Rejected(_) | Outcome::DoesNotFit(_) => None,
         });
+        // Outcomes are in the candidates' order, which is not always the block's.
         let mut newest: Vec<_> = included.collect();
+        newest.sort_unstable_by_key(|(index, _)| *index);
+        let mut newest: Vec<_> = newest.into_iter().map(|(_, part)| part).collect();
         if newest.is_empty() {
             return;
         }
@@ -244,7 +250,7 @@ impl Shown {
         self.parts.push(Arc::new(newest));
     }
 
-    fn open(&self, block: &OpenBlock) -> Open {
+    fn open(&self, block: &mut OpenBlock) -> Open {
         Open {
             attributes: block.attributes().clone(),
             parts: self.parts.clone(),

@@ -1,0 +1,323 @@
+//! Executing on several cores: windows of candidates, in lanes that prove afterwards that they did not meet.
+//!
+//! ```text
+//!            plan              lanes run               join
+//! window ──► who belongs ──►  ┌ lane 0 ─────────┐ ──► disjoint? keep all, in the candidates' order
+//!            together         └ lane 1 ─────────┘     else keep what is independent; the rest runs again, after it
+//! ```
+//!
+//! While lanes run, the block's overlay is frozen: everybody reads it, nobody writes. A lane writes to an overlay of its
+//! own and notes what it touches. Nothing is shared that counts references or takes locks. Planning uses forecasts, which may
+//! be wrong; joining does not.
+//!
+//! Reading order: `plan` with `forecast`, `lane`, then `evm::join`; `governor` for when all this does not pay; `stretches`
+//! for blocks that come with waypoints; `pool` and `handover` for the threads.
+
+mod forecast;
+mod governor;
+mod handover;
+mod lane;
+mod place;
+mod plan;
+mod pool;
+mod sets;
+mod stats;
+mod stretches;
+mod sync;
+
+use std::{
+    ops::Range,
+    sync::{Arc, Mutex, MutexGuard},
+    time::Instant,
+};
+
+use alloy_consensus::Transaction as _;
+
+use self::{
+    governor::Governor,
+    lane::LaneRun,
+    plan::{Plan, Planner},
+    pool::Pool,
+    stats::{Stats, WindowReport},
+};
+pub(crate) use self::{
+    forecast::{Forecast, Seen},
+    lane::Attempt,
+    sets::DisjointSets,
+    stretches::Stretches,
+};
+pub use self::stats::ExecutorStats;
+use crate::{
+    Candidate, StateError,
+    evm::{Blueprint, CodeCache, EvmTx, Frozen, Join, Keep, Machine, Overlay, Redo},
+};
+
+/// Candidates that are looked at together, at most.
+const WINDOW_MAX: usize = 4096;
+
+/// Gas that a window's candidates may ask for together: it bounds how long nobody looks at the time.
+const WINDOW_GAS_MAX: u64 = 512_000_000;
+
+/// What one executor's blocks share: threads, code, and what was learned.
+#[derive(Debug)]
+pub(crate) struct Workshop {
+    pool: Pool,
+    learned: Mutex<Learned>,
+    codes: Mutex<Vec<CodeCache>>,
+    stats: Stats,
+}
+
+#[derive(Debug, Default)]
+struct Learned {
+    forecast: Forecast,
+    governor: Governor,
+}
+
+impl Workshop {
+    /// Starts the threads, the caller's included in their number.
+    pub(crate) fn new(threads: usize) -> Self {
+        // A lane's number is a byte, and more lanes than that would not have enough to do.
+        let others = threads.clamp(1, 64) - 1;
+        Self {
+            pool: Pool::new(others),
+            learned: Mutex::default(),
+            codes: Mutex::default(),
+            stats: Stats::default(),
+        }
+    }
+
+    pub(crate) fn stats(&self) -> ExecutorStats {
+        self.stats.read()
+    }
+
+    /// Code that earlier blocks have run, if some is not in use.
+    pub(crate) fn borrow_codes(&self) -> CodeCache {
+        lock(&self.codes).pop().unwrap_or_default()
+    }
+
+    /// For the next block.
+    pub(crate) fn return_codes(&self, codes: CodeCache) {
+        let mut shelf = lock(&self.codes);
+        if shelf.len() < 2 * self.pool.width() {
+            shelf.push(codes);
+        }
+    }
+}
+
+/// What a poisoned lock protects here is a cache or a hint: still good enough.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+/// The parallel side of one open block.
+#[derive(Debug)]
+pub(crate) struct Lanes {
+    workshop: Arc<Workshop>,
+    planner: Planner,
+    join: Join,
+    /// Overlays for lanes that are not running.
+    idle: Vec<Overlay>,
+}
+
+/// The candidates to run, and how much room the block has for them.
+pub(crate) struct Window<'a> {
+    pub(crate) candidates: &'a Arc<[Candidate]>,
+    pub(crate) range: Range<usize>,
+    pub(crate) gas_left: u64,
+    pub(crate) data_left: u64,
+    pub(crate) keep: Keep,
+}
+
+impl Lanes {
+    pub(crate) fn new(workshop: Arc<Workshop>) -> Self {
+        Self { workshop, planner: Planner::default(), join: Join::default(), idle: Vec::new() }
+    }
+
+    /// Whether there is more than one thread.
+    pub(crate) fn are_many(&self) -> bool {
+        self.workshop.pool.width() > 1
+    }
+
+    /// How many of the candidates, from the first one on, are looked at together.
+    pub(crate) fn window(candidates: &[Candidate]) -> usize {
+        let mut gas = 0_u64;
+        let asked = candidates.iter().take(WINDOW_MAX).take_while(|candidate| {
+            gas = gas.saturating_add(candidate.transaction.gas_limit());
+            gas <= WINDOW_GAS_MAX
+        });
+        asked.count().max(1)
+    }
+
+    /// Runs a window's candidates in lanes, if that promises to pay, and adds what they did to the machine's state.
+    ///
+    /// One attempt a candidate comes back, in order. Those that are `Stopped` have to be run again on that state, which
+    /// holds nothing of them.
+    pub(crate) fn run(
+        &mut self,
+        machine: &mut Machine,
+        blueprint: Blueprint,
+        window: Window<'_>,
+    ) -> Result<Option<Vec<Attempt>>, StateError> {
+        let workshop = self.workshop.clone();
+        let width = workshop.pool.width();
+        let started = Instant::now();
+        let plan = {
+            let mut learned = lock(&workshop.learned);
+            if width == 1 || !learned.governor.allows() {
+                workshop.stats.window_left_alone();
+                return Ok(None);
+            }
+            let candidates = &window.candidates[window.range.clone()];
+            let plan = self.planner.plan(candidates, &learned.forecast, width);
+            if !learned.governor.approves(&plan) {
+                workshop.stats.window_left_alone();
+                return Ok(None);
+            }
+            plan
+        };
+        let blueprint = Blueprint { fees: machine.l1_fees()?, ..blueprint };
+        let planned = Instant::now();
+
+        let frozen = Frozen::new(std::mem::replace(machine.overlay(), Overlay::absent()));
+        let mut errands = workshop.pool.errands();
+        for (id, picks) in plan.lanes.iter().enumerate() {
+            let overlay = self.overlay();
+            let (frozen, candidates, picks) =
+                (frozen.clone(), window.candidates.clone(), picks.clone());
+            let start = window.range.start;
+            errands.give(id, move || {
+                lane::run(&blueprint, overlay, frozen, &candidates[start..], &picks)
+            });
+        }
+        let mut runs: Vec<Option<LaneRun>> = plan.lanes.iter().map(|_| None).collect();
+        while let Some((id, result)) = errands.next() {
+            // After a panic everything that the lane had is gone. Its candidates are run again where a panic counts.
+            runs[id] = result.inspect_err(|_| workshop.stats.panicked()).ok();
+        }
+        let mut runs: Vec<_> = runs
+            .into_iter()
+            .map(|run| run.unwrap_or_else(|| LaneRun::lost(self.overlay())))
+            .collect();
+        let ran = Instant::now();
+
+        *machine.overlay() = frozen.thaw();
+        let attempts = self.conclude(machine, &window, &plan, &mut runs)?;
+        let joined = Instant::now();
+        let report = WindowReport {
+            candidates: attempts.len(),
+            again: attempts.iter().filter(|attempt| matches!(attempt, Attempt::Stopped)).count(),
+            lane_max: plan.lanes.iter().map(Vec::len).max().unwrap_or_default(),
+            lanes: plan.lanes.len(),
+            planning: planned - started,
+            running: ran - planned,
+            joining: joined - ran,
+            busy: runs.iter().map(|run| run.busy).sum(),
+        };
+        workshop.stats.window(&report);
+        lock(&workshop.learned).governor.judge(&report);
+        self.idle.extend(runs.into_iter().map(|run| run.overlay));
+        Ok(Some(attempts))
+    }
+
+    /// Ends the block's use of code that others may need.
+    pub(crate) fn dismiss(&mut self) {
+        for overlay in self.idle.drain(..) {
+            self.workshop.return_codes(overlay.into_codes());
+        }
+    }
+
+    fn overlay(&mut self) -> Overlay {
+        self.idle.pop().unwrap_or_else(|| Overlay::for_lane(self.workshop.borrow_codes()))
+    }
+
+    /// Puts together what the lanes did, and learns from it.
+    fn conclude(
+        &mut self,
+        machine: &mut Machine,
+        window: &Window<'_>,
+        plan: &Plan,
+        runs: &mut [LaneRun],
+    ) -> Result<Vec<Attempt>, StateError> {
+        let doomed = window.without_room(plan, runs);
+        let mut overlays: Vec<_> = runs.iter_mut().map(|run| &mut run.overlay).collect();
+        let redo = self.join.join(machine.overlay(), &mut overlays, &doomed, window.keep)?;
+        self.learn(window, plan, runs, &redo);
+        let mut lanes = Vec::with_capacity(runs.len());
+        for ((run, redo), picks) in runs.iter_mut().zip(redo).zip(&plan.lanes) {
+            let mut attempts = std::mem::take(&mut run.attempts);
+            if redo.is_empty() {
+                for (recipient, amount) in run.overlay.take_credits() {
+                    machine.overlay().credit(recipient, amount);
+                }
+            } else {
+                for ((attempt, again), pick) in attempts.iter_mut().zip(redo).zip(picks) {
+                    if again {
+                        *attempt = Attempt::Stopped;
+                    } else if let Attempt::Ran(transaction, ran) = attempt {
+                        let tx = EvmTx::signed(transaction, window.candidate(*pick).data_size);
+                        for (recipient, amount) in machine.rewards(&tx, ran) {
+                            machine.overlay().credit(recipient, amount);
+                        }
+                    }
+                }
+            }
+            lanes.push(attempts.into_iter());
+        }
+        let in_order = plan.lane_of.iter();
+        Ok(in_order.map(|lane| lanes[*lane as usize].next().unwrap_or(Attempt::Stopped)).collect())
+    }
+
+    fn learn(&self, window: &Window<'_>, plan: &Plan, runs: &[LaneRun], redo: &[Redo]) {
+        /// Explaining a slot takes some hashing: a window pays for so much of it.
+        const LESSONS_MAX: usize = 8;
+
+        let mut learned = lock(&self.workshop.learned);
+        learned.forecast.next_window();
+        let mut lessons = 0;
+        for ((run, redo), picks) in runs.iter().zip(redo).zip(&plan.lanes) {
+            for (position, (attempt, pick)) in run.attempts.iter().zip(picks).enumerate() {
+                let transaction = &window.candidate(*pick).transaction;
+                if transaction.input().is_empty() {
+                    continue;
+                }
+                let wrong = redo.get(position).copied().unwrap_or_default();
+                if wrong {
+                    learned.forecast.was_wrong(transaction);
+                }
+                let Attempt::Ran(_, ran) = attempt else { continue };
+                if lessons < LESSONS_MAX && (wrong || learned.forecast.wants(transaction)) {
+                    lessons += 1;
+                    let changed = run.overlay.changed_by(position);
+                    learned.forecast.learn(transaction, ran.gas_used, changed);
+                }
+            }
+        }
+    }
+}
+
+impl Window<'_> {
+    fn candidate(&self, pick: u32) -> &Candidate {
+        &self.candidates[self.range.start + pick as usize]
+    }
+
+    /// For each lane, the attempts that find no room in the block when their turn comes.
+    fn without_room(&self, plan: &Plan, runs: &[LaneRun]) -> Vec<Vec<usize>> {
+        let (mut gas_left, mut data_left) = (self.gas_left, self.data_left);
+        let mut doomed = vec![Vec::new(); runs.len()];
+        let mut positions = vec![0; runs.len()];
+        for (candidate, lane) in self.candidates[self.range.clone()].iter().zip(&plan.lane_of) {
+            let lane = *lane as usize;
+            let position = positions[lane];
+            positions[lane] += 1;
+            let Some(attempt) = runs[lane].attempts.get(position) else { continue };
+            let size = candidate.data_size.bytes();
+            if candidate.transaction.gas_limit() > gas_left || size > data_left {
+                doomed[lane].push(position);
+            } else if let Attempt::Ran(_, ran) = attempt {
+                gas_left -= ran.gas_used;
+                data_left -= size;
+            }
+        }
+        doomed
+    }
+}
