@@ -39,6 +39,12 @@ torture: ## Kills a loaded node over and over (ROUNDS=100) and checks that nothi
 	tools/install.sh build
 	MILLRACE_TORTURE_ROUNDS=$${ROUNDS:-100} cargo test --locked -p millrace-sequencer --test it -- --nocapture torture
 
+.PHONY: differential
+differential: ## Compares parallel execution with plain revm on BLOCKS=100000 made-up blocks, from SEED if there is one.
+	tools/install.sh build
+	MILLRACE_BLOCKS=$${BLOCKS:-100000} MILLRACE_SEED=$${SEED:-$$RANDOM$$RANDOM} \
+		cargo test --locked -p millrace-executor --test it -- --nocapture differential
+
 .PHONY: bench
 bench: ## Runs one benchmark: NAME=state-root|kv|executor|mempool|recover|journal.
 	tools/bench.sh "$(NAME)" $(ARGS)

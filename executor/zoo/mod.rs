@@ -159,6 +159,15 @@ pub(crate) fn lending_genesis(token: Address, timestamp: u64) -> Slots {
     ]
 }
 
+/// A board on which these have joined, each in a cell of its own.
+pub(crate) fn game_genesis(players: &[Address]) -> Slots {
+    let joined = U256::from(1) << 192;
+    let player = |(cell, player): (u64, &Address)| {
+        (mapping_slot(U256::ZERO, *player), joined | U256::from(cell * 5 % 4096))
+    };
+    (0..).zip(players).map(player).collect()
+}
+
 /// A reward scheme that begins at `timestamp`.
 pub(crate) fn staking_genesis(token: Address, timestamp: u64) -> Slots {
     vec![(U256::ZERO, token.word()), (U256::from(3), U256::from(timestamp))]
@@ -251,6 +260,11 @@ pub(crate) fn factory_deploy(salt: u64) -> Bytes {
 /// Deploys and destroys within one transaction: nothing but the count remains, and the heir has the value.
 pub(crate) fn factory_flash(salt: u64, heir: Address) -> Bytes {
     call("flash(bytes32,address)", &[salt.word(), heir.word()])
+}
+
+/// Sends the value to where the child is not yet.
+pub(crate) fn factory_fund(salt: u64) -> Bytes {
+    call("fund(bytes32)", &[salt.word()])
 }
 
 pub(crate) fn factory_poke(salt: u64, key: u64, value: u64) -> Bytes {

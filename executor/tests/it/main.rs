@@ -5,9 +5,11 @@
 mod calls;
 mod candidates;
 mod deposits;
+mod differential;
 mod estimates;
 mod fees;
 mod forks;
 mod mainnet;
+mod oracle;
 mod world;
 mod zoo;

@@ -56,7 +56,7 @@ pub(crate) fn town(users: &[Address]) -> Vec<(Address, Contract, Slots)> {
         (POOL, Contract::ConcentratedPool, pool_genesis(TOKENS, &ranges)),
         (LENDING, Contract::Lending, lending_genesis(TOKENS[0], FOUNDED_AT)),
         (NFT, Contract::Nft, Slots::new()),
-        (GAME, Contract::Game, Slots::new()),
+        (GAME, Contract::Game, game_genesis(&users[..users.len() / 2])),
         (STAKING, Contract::Staking, staking_genesis(TOKENS[1], FOUNDED_AT)),
         (FACTORY, Contract::Factory, Slots::new()),
         (VAULT_READER, Contract::VaultReader, Slots::new()),
@@ -234,24 +234,27 @@ fn tokens_of_a_kind_are_minted_and_units_step() {
     visit.succeed(ALICE, NFT, 0, nft_transfer_from(BOB, ALICE, 1));
     assert_eq!(visit.slot(NFT, mapping_slot(U256::from(2), ALICE)), U256::from(2));
 
-    visit.fail(ALICE, GAME, game_step(0));
-    visit.succeed(ALICE, GAME, 0, game_join());
+    // Alice has joined before, Bob has not.
+    visit.fail(BOB, GAME, game_step(0));
+    visit.succeed(BOB, GAME, 0, game_join());
+    visit.fail(ALICE, GAME, game_join());
     let there = visit.succeed(ALICE, GAME, 0, game_step(0));
     visit.succeed(ALICE, GAME, 0, game_step(3));
     let back = visit.succeed(ALICE, GAME, 0, game_step(1));
-    assert_eq!(words(&there.data)[0], words(&back.data)[0]);
-    assert_eq!(words(&back.data)[1], ALICE.word());
+    assert_eq!(words(&there.data)[0], U256::from(1));
+    assert_eq!(words(&back.data), [U256::from(1), ALICE.word()]);
 }
 
 #[test]
 fn the_factory_reuses_addresses() {
     let mut visit = Visit::new();
+    visit.succeed(ALICE, FACTORY, 4, factory_fund(1));
     for round in 1..=3_u64 {
         visit.succeed(ALICE, FACTORY, 7, factory_flash(1, BOB));
         let deployments = mapping_slot(U256::ZERO, 1_u64);
         assert_eq!(visit.slot(FACTORY, deployments), U256::from(round));
     }
-    assert_eq!(balance(&visit.block.view(), BOB), U256::from(ETHER + 21));
+    assert_eq!(balance(&visit.block.view(), BOB), U256::from(ETHER + 4 + 21));
     visit.fail(ALICE, FACTORY, factory_poke(1, 1, 1));
     let log = visit.succeed(ALICE, FACTORY, 5, factory_deploy(1));
     let child = Address::from_word(log.data[..32].try_into().unwrap());

@@ -29,11 +29,18 @@ contract Factory {
         // It is still there until the transaction ends.
         child.poke(uint256(salt) + 1, 3);
         bool again;
-        try this.deploy(salt) {
+        // An address that is taken costs all the gas that is passed along.
+        try this.deploy{gas: 150_000}(salt) {
             again = true;
         } catch {}
         deployments[salt] += 1;
         emit Destroyed(salt, again);
+    }
+
+    /// @notice Sends ether to where a child may come to be, so there is an account before it, and one to lose with it.
+    function fund(bytes32 salt) external payable {
+        (bool paid,) = address(childAt(salt)).call{value: msg.value}("");
+        require(paid);
     }
 
     /// @notice Uses a child, if there is one.

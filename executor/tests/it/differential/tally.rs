@@ -1,0 +1,93 @@
+//! Counts what happened in made-up blocks: blocks in which nothing happens, or everything fails, would prove nothing.
+
+use std::collections::BTreeMap;
+
+use millrace_executor::{Outcome, Rejection};
+
+use crate::oracle::{Build, Family};
+
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    blocks: u64,
+    counts: BTreeMap<&'static str, u64>,
+}
+
+/// What must have happened again and again on every chain, if enough blocks were made.
+const EVERYWHERE: [&str; 15] = [
+    "success",
+    "failure",
+    "nonce too high",
+    "nonce too low",
+    "insufficient funds",
+    "fee cap",
+    "invalid",
+    "no gas left",
+    "no data left",
+    "delegation",
+    "wiped account",
+    "empty group",
+    "gone account",
+    "large block",
+    "long chain of one sender",
+];
+
+impl Tally {
+    pub(super) fn add(&mut self, built: &Build) {
+        self.blocks += 1;
+        for round in &built.rounds {
+            for outcome in &round.group.outcomes {
+                self.count(match outcome {
+                    Outcome::Included(included) if included.receipt.success => "success",
+                    Outcome::Included(_) => "failure",
+                    Outcome::DoesNotFit(millrace_executor::Full::Gas) => "no gas left",
+                    Outcome::DoesNotFit(millrace_executor::Full::Data) => "no data left",
+                    Outcome::Rejected(Rejection::NonceTooHigh { .. }) => "nonce too high",
+                    Outcome::Rejected(Rejection::NonceTooLow { .. }) => "nonce too low",
+                    Outcome::Rejected(Rejection::InsufficientFunds { .. }) => "insufficient funds",
+                    Outcome::Rejected(Rejection::FeeCapBelowBaseFee { .. }) => "fee cap",
+                    Outcome::Rejected(Rejection::SenderHasCode) => "sender has code",
+                    Outcome::Rejected(Rejection::Invalid(_)) => "invalid",
+                });
+            }
+            if round.start == round.end {
+                self.count("empty group");
+            }
+        }
+        for diff in built.executed.diff.accounts.values() {
+            if diff.account.is_none() {
+                self.count("gone account");
+            }
+            if diff.wiped {
+                self.count("wiped account");
+            }
+        }
+        for code in built.executed.diff.codes.values() {
+            self.count(if code.starts_with(&[0xef, 0x01]) { "delegation" } else { "code" });
+        }
+        let transactions = &built.executed.transactions;
+        if transactions.len() > 100 {
+            self.count("large block");
+        }
+        let mut sent = BTreeMap::<_, u64>::new();
+        transactions.iter().for_each(|one| *sent.entry(one.sender()).or_default() += 1);
+        if sent.values().any(|count| *count > 20) {
+            self.count("long chain of one sender");
+        }
+    }
+
+    fn count(&mut self, what: &'static str) {
+        *self.counts.entry(what).or_default() += 1;
+    }
+
+    /// A few blocks may miss anything.
+    pub(super) fn check(&self, family: Family) {
+        println!("{family:?}: {self:?}");
+        if self.blocks < 1_000 {
+            return;
+        }
+        for what in EVERYWHERE {
+            let count = self.counts.get(what).copied().unwrap_or_default();
+            assert!(count * 500 > self.blocks, "{what}: only {count} in {} blocks", self.blocks);
+        }
+    }
+}

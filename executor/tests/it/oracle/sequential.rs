@@ -1,0 +1,67 @@
+//! A rollup's rules by the executor itself, on one thread and with one transaction a group.
+
+use std::sync::Arc;
+
+use millrace_executor::{
+    BlockAttributes, Candidate, Executor, ExecutorConfig, Group, Included, Limits, OpenBlock,
+    Outcome,
+};
+use millrace_protocol::ChainSpec;
+use millrace_types::Transaction;
+
+use super::{Memory, Refusal, Verdict};
+use crate::world::CHAIN_ID;
+
+#[derive(Debug)]
+pub(crate) struct Sequential {
+    block: OpenBlock,
+    /// Kept up to date by hand, so that what a group says it changed is what counts.
+    state: Memory,
+}
+
+impl Sequential {
+    pub(crate) fn open(attributes: &BlockAttributes, before: &Memory) -> Self {
+        let config = ExecutorConfig { threads: 1, ..ExecutorConfig::default() };
+        let executor = Executor::new(Arc::new(ChainSpec::dev(CHAIN_ID)), config);
+        let block = executor.open(attributes.clone(), Arc::new(before.clone())).unwrap();
+        Self { block, state: before.clone() }
+    }
+
+    pub(crate) fn include_deposit(&mut self, deposit: &Arc<Transaction>) -> Verdict {
+        let group = self.block.include_deposits(std::slice::from_ref(deposit)).unwrap();
+        match self.take(group) {
+            Outcome::Included(included) => verdict(included),
+            other => panic!("a deposit was refused: {other:?}"),
+        }
+    }
+
+    pub(crate) fn execute(&mut self, candidate: &Candidate) -> Result<Verdict, Refusal> {
+        let group = self.block.run(std::slice::from_ref(candidate), Limits::NONE).unwrap();
+        match self.take(group) {
+            Outcome::Included(included) => Ok(verdict(included)),
+            Outcome::Rejected(reason) => Err(Refusal::Reason(reason)),
+            Outcome::DoesNotFit(_) => Err(Refusal::NoRoom),
+        }
+    }
+
+    fn take(&mut self, group: Group) -> Outcome {
+        self.state.apply(&group.diff);
+        let [outcome] = group.outcomes.try_into().unwrap();
+        outcome
+    }
+
+    pub(crate) fn state(&self) -> &Memory {
+        &self.state
+    }
+
+    /// The block's difference counts rather than the groups': what precedes the first transaction is only there.
+    pub(crate) fn close(self) -> Memory {
+        let mut after = self.state;
+        after.apply(&self.block.finish().unwrap().diff);
+        after
+    }
+}
+
+fn verdict(Included { gas_used, l1_fee, receipt, .. }: Included) -> Verdict {
+    Verdict { success: receipt.success, gas_used, l1_fee, logs: receipt.logs }
+}
