@@ -5,7 +5,7 @@
 mod contracts;
 
 use alloy_primitives::{Address, B256, Bytes, LogData, TxKind, U256, address, keccak256};
-use millrace_executor::{Included, OpenBlock, StateView};
+use millrace_executor::{OpenBlock, StateView};
 use millrace_protocol::predeploys::{BASE_FEE_VAULT, SEQUENCER_FEE_VAULT};
 
 pub(crate) use self::contracts::*;
@@ -87,7 +87,7 @@ impl Visit {
         Self { block: world.open(), nonces: [0, 0] }
     }
 
-    fn call(&mut self, sender: Address, to: Address, value: u64, input: Bytes) -> Included {
+    fn call(&mut self, sender: Address, to: Address, value: u64, input: Bytes) -> Entry {
         let nonce = &mut self.nonces[usize::from(sender == BOB)];
         let mut tx = transfer(*nonce);
         *nonce += 1;
@@ -110,11 +110,11 @@ impl Visit {
         included.gas_used
     }
 
-    fn slot(&self, address: Address, slot: impl Word) -> U256 {
+    fn slot(&mut self, address: Address, slot: impl Word) -> U256 {
         self.block.view().storage(&address, &slot.word()).unwrap()
     }
 
-    fn tokens(&self, token: usize, owner: Address) -> u128 {
+    fn tokens(&mut self, token: usize, owner: Address) -> u128 {
         self.slot(TOKENS[token], token_balance_slot(owner)).to()
     }
 }

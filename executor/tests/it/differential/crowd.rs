@@ -1,6 +1,12 @@
 //! The transactions of one made-up block: a bit of everything that the town offers, or much of one thing.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use alloy_consensus::{SignableTransaction, TxEip1559, TxEip2930, TxEip4844, TxEip7702, TxLegacy};
 use alloy_eips::eip2930::{AccessList, AccessListItem};
@@ -129,7 +135,7 @@ impl<'a> Crowd<'a> {
     }
 
     /// All transactions, in groups of varying sizes.
-    pub(super) fn groups(&mut self) -> Vec<(Vec<Candidate>, Limits)> {
+    pub(super) fn groups(&mut self) -> Vec<(Vec<Candidate>, Limits<'static>)> {
         let count = match self.dice.random_range(0..100) {
             0..70 => self.dice.random_range(1..=12),
             70..97 => self.dice.random_range(12..=50),
@@ -153,7 +159,7 @@ impl<'a> Crowd<'a> {
         groups
     }
 
-    fn limits(&mut self) -> Limits {
+    fn limits(&mut self) -> Limits<'static> {
         let gas = match self.chance(0.1) {
             true => self.dice.random_range(50_000..5_000_000),
             false => u64::MAX,
@@ -162,7 +168,13 @@ impl<'a> Crowd<'a> {
             true => self.dice.random_range(50..3_000),
             false => u64::MAX,
         };
-        Limits { gas, data_bytes }
+        // The time is up when it is asked for the third time, whoever asks.
+        static ASKED: AtomicU64 = AtomicU64::new(0);
+        let expired: &(dyn Fn() -> bool + Sync) = match self.chance(0.02) {
+            true => &|| ASKED.fetch_add(1, Ordering::Relaxed) % 3 == 2,
+            false => &|| false,
+        };
+        Limits { gas, data_bytes, expired }
     }
 
     fn candidate(&mut self) -> Candidate {

@@ -13,7 +13,7 @@ pub(super) struct Tally {
 }
 
 /// What must have happened again and again on every chain, if enough blocks were made.
-const EVERYWHERE: [&str; 15] = [
+const EVERYWHERE: [&str; 16] = [
     "success",
     "failure",
     "nonce too high",
@@ -23,6 +23,7 @@ const EVERYWHERE: [&str; 15] = [
     "invalid",
     "no gas left",
     "no data left",
+    "no time left",
     "delegation",
     "wiped account",
     "empty group",
@@ -37,10 +38,15 @@ impl Tally {
         for round in &built.rounds {
             for outcome in &round.group.outcomes {
                 self.count(match outcome {
-                    Outcome::Included(included) if included.receipt.success => "success",
+                    Outcome::Included(included)
+                        if built.executed.receipts[included.index].success =>
+                    {
+                        "success"
+                    }
                     Outcome::Included(_) => "failure",
                     Outcome::DoesNotFit(millrace_executor::Full::Gas) => "no gas left",
                     Outcome::DoesNotFit(millrace_executor::Full::Data) => "no data left",
+                    Outcome::DoesNotFit(millrace_executor::Full::Time) => "no time left",
                     Outcome::Rejected(Rejection::NonceTooHigh { .. }) => "nonce too high",
                     Outcome::Rejected(Rejection::NonceTooLow { .. }) => "nonce too low",
                     Outcome::Rejected(Rejection::InsufficientFunds { .. }) => "insufficient funds",

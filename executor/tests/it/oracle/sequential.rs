@@ -30,22 +30,22 @@ impl Sequential {
     pub(crate) fn include_deposit(&mut self, deposit: &Arc<Transaction>) -> Verdict {
         let group = self.block.include_deposits(std::slice::from_ref(deposit)).unwrap();
         match self.take(group) {
-            Outcome::Included(included) => verdict(included),
+            Outcome::Included(included) => verdict(&self.block, included),
             other => panic!("a deposit was refused: {other:?}"),
         }
     }
 
     pub(crate) fn execute(&mut self, candidate: &Candidate) -> Result<Verdict, Refusal> {
-        let group = self.block.run(std::slice::from_ref(candidate), Limits::NONE).unwrap();
+        let group = self.block.run([candidate.clone()], Limits::NONE).unwrap();
         match self.take(group) {
-            Outcome::Included(included) => Ok(verdict(included)),
+            Outcome::Included(included) => Ok(verdict(&self.block, included)),
             Outcome::Rejected(reason) => Err(Refusal::Reason(reason)),
             Outcome::DoesNotFit(_) => Err(Refusal::NoRoom),
         }
     }
 
     fn take(&mut self, group: Group) -> Outcome {
-        self.state.apply(&group.diff);
+        group.diffs.iter().for_each(|diff| self.state.apply(diff));
         let [outcome] = group.outcomes.try_into().unwrap();
         outcome
     }
@@ -62,6 +62,8 @@ impl Sequential {
     }
 }
 
-fn verdict(Included { gas_used, l1_fee, receipt, .. }: Included) -> Verdict {
-    Verdict { success: receipt.success, gas_used, l1_fee, logs: receipt.logs }
+fn verdict(block: &OpenBlock, included: Included) -> Verdict {
+    let Included { index, gas_used, l1_fee } = included;
+    let receipt = &block.receipts()[index];
+    Verdict { success: receipt.success, gas_used, l1_fee, logs: receipt.logs.clone() }
 }
