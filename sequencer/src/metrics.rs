@@ -1,7 +1,10 @@
 //! What the node counts about itself, in Prometheus' text form on the ops address.
 
+mod executor;
+
 use std::time::Duration;
 
+use millrace_executor::Executor;
 use millrace_types::SealedHeader;
 use prometheus::{
     Encoder, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
@@ -9,6 +12,8 @@ use prometheus::{
 };
 
 use crate::mempool::DropReason;
+
+use self::executor::ExecutorFigures;
 
 /// Every metric of the process. Names and labels are fixed here and nowhere else.
 #[derive(Debug)]
@@ -23,11 +28,14 @@ pub(crate) struct Metrics {
     journal_seconds: Histogram,
     submissions: IntCounterVec,
     drops: IntCounterVec,
+    waypoints_unusable: IntCounter,
 }
 
 impl Metrics {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(executor: Executor) -> Self {
         let registry = Registry::new();
+        let figures = Box::new(ExecutorFigures::new(executor));
+        registry.register(figures).expect("new metrics");
         // A name registered twice, or an invalid one, is a mistake in this file, found by the first test that runs.
         macro_rules! register {
             ($metric:expr) => {{
@@ -82,8 +90,17 @@ impl Metrics {
                 "Transactions that left the pool without having been included.",
                 "reason"
             )),
+            waypoints_unusable: register!(IntCounter::new(
+                "millrace_journal_waypoints_unusable_total",
+                "Blocks executed again without the waypoints that the journal had, because it could not read them."
+            )),
             registry,
         }
+    }
+
+    /// What the journal had to say while the chain was brought back.
+    pub(crate) fn recovered(&self, waypoints_unusable: u64) {
+        self.waypoints_unusable.inc_by(waypoints_unusable);
     }
 
     pub(crate) fn sealed(
@@ -124,5 +141,35 @@ impl Metrics {
         let mut text = Vec::new();
         TextEncoder::new().encode(&self.registry.gather(), &mut text).expect("encode into memory");
         String::from_utf8(text).expect("the text form is UTF-8")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use millrace_contracts::{DevGenesis, Genesis};
+    use millrace_executor::ExecutorConfig;
+
+    use super::*;
+
+    #[test]
+    fn the_executor_and_the_journal_have_their_say() {
+        let spec = Genesis::dev(DevGenesis::default()).spec;
+        let config = ExecutorConfig { threads: 3, ..ExecutorConfig::default() };
+        let metrics = Metrics::new(Executor::new(Arc::new(spec), config));
+        metrics.recovered(2);
+        let text = metrics.text();
+        let check = |line: &str| assert!(text.lines().any(|found| found == line), "{line}: {text}");
+        check("millrace_executor_threads 3");
+        check("millrace_executor_attempts_total 0");
+        check("millrace_executor_windows_total{mode=\"parallel\"} 0");
+        check("millrace_executor_windows_total{mode=\"sequential\"} 0");
+        check("millrace_executor_stage_seconds_total{stage=\"planning\"} 0");
+        check("# TYPE millrace_executor_stretches_total counter");
+        check("millrace_journal_waypoints_unusable_total 2");
+        let explained = text.lines().filter(|line| line.starts_with("# HELP ")).count();
+        let names = text.lines().filter(|line| line.starts_with("# TYPE ")).count();
+        assert_eq!(explained, names);
     }
 }

@@ -116,7 +116,8 @@ pub async fn run_dev(
     };
 
     let health = Arc::new(Health::default());
-    let metrics = Arc::new(Metrics::new());
+    let metrics = Arc::new(Metrics::new(executor.clone()));
+    metrics.recovered(chain.journal.waypoints_unusable());
     let base_fee = chain.head().block.block.header.base_fee_per_gas.unwrap_or_default();
     let usable_gas = config.gas_limit - L1_ATTRIBUTES_GAS;
     let rules = Rules { tip_min: config.pool_tip_min, ..Rules::new(spec.chain_id(), usable_gas) };

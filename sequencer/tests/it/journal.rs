@@ -4,6 +4,7 @@ mod crash;
 pub(crate) mod fixture;
 mod index;
 mod postgres;
+mod recovery;
 mod rows;
 mod server;
 mod suite;
