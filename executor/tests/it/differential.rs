@@ -47,6 +47,9 @@ fn run_chains(family: Family) {
     for seed in (0..chains).map(|chain| seed.wrapping_add(chain)) {
         run_chain(family, seed, &mut tally);
     }
+    for threads in 1..=THREADS_MAX {
+        tally.dismiss(&replayer(family, threads));
+    }
     tally.check(family);
 }
 
@@ -59,10 +62,18 @@ fn run_chain(family: Family, seed: u64, tally: &mut Tally) {
         on_failure.block = block;
         let Plan { attributes, deposits, groups } = scene.plan();
         let before = scene.state.clone();
-        let builder = &builders[scene.dice.random_range(0..builders.len())];
+        // Every other block is built by somebody who has no reason yet to believe that threads do not pay.
+        let fresh = scene.dice.random_bool(0.5);
+        let builder = match scene.dice.random_range(0..builders.len()) {
+            _ if fresh => &executor(family, scene.dice.random_range(2..=THREADS_MAX)),
+            learned => &builders[learned],
+        };
         let built = build(builder, &attributes, before.clone(), &deposits, groups);
         let after = check(family, &before, &built);
         tally.add(&built);
+        if fresh {
+            tally.dismiss(builder);
+        }
 
         let waypoints = &built.executed.waypoints;
         let corrupted = corrupt(waypoints, &mut scene.dice);
@@ -82,6 +93,7 @@ fn run_chain(family: Family, seed: u64, tally: &mut Tally) {
         }
         scene.advance(&attributes, after);
     }
+    builders.iter().for_each(|builder| tally.dismiss(builder));
 }
 
 /// An executor that has learnt nothing yet.

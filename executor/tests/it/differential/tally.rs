@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use millrace_executor::{Outcome, Rejection};
+use millrace_executor::{Executor, Full, Outcome, Rejection};
 
 use crate::oracle::{Build, Family};
 
@@ -13,7 +13,7 @@ pub(super) struct Tally {
 }
 
 /// What must have happened again and again on every chain, if enough blocks were made.
-const EVERYWHERE: [&str; 16] = [
+const EVERYWHERE: [&str; 20] = [
     "success",
     "failure",
     "nonce too high",
@@ -30,6 +30,10 @@ const EVERYWHERE: [&str; 16] = [
     "gone account",
     "large block",
     "long chain of one sender",
+    "windows in lanes",
+    "attempts in vain",
+    "stretches kept",
+    "stretches broken",
 ];
 
 impl Tally {
@@ -44,9 +48,9 @@ impl Tally {
                         "success"
                     }
                     Outcome::Included(_) => "failure",
-                    Outcome::DoesNotFit(millrace_executor::Full::Gas) => "no gas left",
-                    Outcome::DoesNotFit(millrace_executor::Full::Data) => "no data left",
-                    Outcome::DoesNotFit(millrace_executor::Full::Time) => "no time left",
+                    Outcome::DoesNotFit(Full::Gas) => "no gas left",
+                    Outcome::DoesNotFit(Full::Data) => "no data left",
+                    Outcome::DoesNotFit(Full::Time) => "no time left",
                     Outcome::Rejected(Rejection::NonceTooHigh { .. }) => "nonce too high",
                     Outcome::Rejected(Rejection::NonceTooLow { .. }) => "nonce too low",
                     Outcome::Rejected(Rejection::InsufficientFunds { .. }) => "insufficient funds",
@@ -78,6 +82,23 @@ impl Tally {
         transactions.iter().for_each(|one| *sent.entry(one.sender()).or_default() += 1);
         if sent.values().any(|count| *count > 20) {
             self.count("long chain of one sender");
+        }
+    }
+
+    /// Takes down how an executor that is not needed any more has done. None of its threads may have panicked: that would
+    /// be mended, and so go unseen.
+    pub(super) fn dismiss(&mut self, executor: &Executor) {
+        let stats = executor.stats();
+        assert_eq!(stats.panics, 0, "lanes were lost to panics");
+        for (what, count) in [
+            ("windows in lanes", stats.windows_parallel),
+            ("windows in order", stats.windows_sequential),
+            ("attempts", stats.attempts),
+            ("attempts in vain", stats.re_executed),
+            ("stretches kept", stats.stretches_kept),
+            ("stretches broken", stats.stretches_broken),
+        ] {
+            *self.counts.entry(what).or_default() += count;
         }
     }
 

@@ -141,7 +141,17 @@ impl Memory {
             {
                 continue;
             }
-            assert_eq!(ours, theirs, "{what}: {address} differs from the oracle's");
+            let (ours, theirs) = (ours.cloned().unwrap_or_default(), theirs.cloned());
+            let theirs = theirs.unwrap_or_default();
+            let slots = ours.storage.keys().chain(theirs.storage.keys());
+            let value = |of: &Holding, slot| of.storage.get(slot).copied().unwrap_or_default();
+            for slot in slots {
+                let (left, right) = (value(&ours, slot), value(&theirs, slot));
+                assert_eq!(left, right, "{what}: {address}, slot {slot}, ours and the oracle's");
+            }
+            assert_eq!(ours.account, theirs.account, "{what}: {address}, ours and the oracle's");
+            let exists = |state: &Self| state.accounts.contains_key(address);
+            assert_eq!(exists(self), exists(expected), "{what}: whether {address} exists");
         }
         for holding in self.accounts.values() {
             if let Some(hash) = holding.account.bytecode_hash {
