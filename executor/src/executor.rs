@@ -26,12 +26,14 @@ pub struct ExecutorConfig {
     pub call_gas_max: u64,
     /// How many threads execute a block, the caller's included. With one, blocks are executed sequentially.
     pub threads: usize,
+    /// Whether lanes run even where they do not pay. Tests want that: in small blocks they would hardly ever meet.
+    pub eager: bool,
 }
 
 impl Default for ExecutorConfig {
     /// Geth's limit for calls, and sequential execution.
     fn default() -> Self {
-        Self { call_gas_max: 50_000_000, threads: 1 }
+        Self { call_gas_max: 50_000_000, threads: 1, eager: false }
     }
 }
 
@@ -40,7 +42,7 @@ impl Executor {
     ///
     /// It starts its threads, which end with its last clone.
     pub fn new(chain: Arc<ChainSpec>, config: ExecutorConfig) -> Self {
-        let workshop = Arc::new(Workshop::new(config.threads));
+        let workshop = Arc::new(Workshop::new(config.threads, config.eager));
         Self { chain, config, workshop }
     }
 

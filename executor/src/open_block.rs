@@ -1,6 +1,6 @@
 //! A block under construction.
 
-use std::{ops::Range, sync::Arc};
+use std::{cell::RefCell, ops::Range, sync::Arc};
 
 use alloy_consensus::Transaction as _;
 use alloy_primitives::Bytes;
@@ -34,7 +34,8 @@ pub struct OpenBlock {
     fees: Option<L1Fees>,
     lanes: Lanes,
     workshop: Arc<Workshop>,
-    layers: Layers,
+    /// Behind a cell because looking at it puts it in order.
+    layers: RefCell<Layers>,
     waypoints: Vec<Waypoint>,
     transactions: Vec<Arc<Transaction>>,
     receipts: Vec<Receipt>,
@@ -79,7 +80,7 @@ impl OpenBlock {
             fees: None,
             lanes: Lanes::new(workshop.clone()),
             workshop,
-            layers: Layers::default(),
+            layers: RefCell::default(),
             waypoints: Vec::new(),
             transactions: Vec::new(),
             receipts: Vec::new(),
@@ -124,8 +125,8 @@ impl OpenBlock {
     }
 
     /// The state as the transactions so far have left it. It does not change when more are run.
-    pub fn view(&mut self) -> LayeredView {
-        LayeredView::new(self.view.clone(), self.layers.snapshot())
+    pub fn view(&self) -> LayeredView {
+        LayeredView::new(self.view.clone(), self.layers.borrow_mut().snapshot())
     }
 
     /// Includes deposits, which nothing refuses. They must come before everything else.
@@ -163,13 +164,24 @@ impl OpenBlock {
                     break;
                 }
                 let range = next..next + Lanes::window(&candidates[next..]);
-                let attempts =
-                    block.run_lanes(machine, &candidates, range.clone(), limits, Keep::Independent)?;
+                let attempts = block.run_lanes(
+                    machine,
+                    &candidates,
+                    range.clone(),
+                    limits,
+                    Keep::Independent,
+                )?;
                 match attempts {
-                    Some(attempts) => {
-                        block.take_over(machine, &candidates[range], attempts, limits, &mut outcomes)?
+                    Some(attempts) => block.take_over(
+                        machine,
+                        &candidates[range],
+                        attempts,
+                        limits,
+                        &mut outcomes,
+                    )?,
+                    None => {
+                        block.run_one_by_one(machine, &candidates[range], limits, &mut outcomes)?
                     }
-                    None => block.run_one_by_one(machine, &candidates[range], limits, &mut outcomes)?,
                 }
             }
             Ok(outcomes)
@@ -225,8 +237,13 @@ impl OpenBlock {
         while next < candidates.len() {
             let range = next..next + Lanes::window(&candidates[next..]).min(FIXED_WINDOW_MAX);
             next = range.end;
-            let attempts =
-                self.run_lanes(machine, candidates, range.clone(), Limits::NONE, Keep::AllOrNothing)?;
+            let attempts = self.run_lanes(
+                machine,
+                candidates,
+                range.clone(),
+                Limits::NONE,
+                Keep::AllOrNothing,
+            )?;
             let all_ran = |attempts: &Vec<Attempt>| {
                 attempts.iter().all(|attempt| matches!(attempt, Attempt::Ran(..)))
             };
@@ -301,7 +318,7 @@ impl OpenBlock {
         if diff.is_empty() && transactions == last {
             return Ok(());
         }
-        self.layers.push(diff.clone());
+        self.layers.get_mut().push(diff.clone());
         self.waypoints.push(Waypoint { transactions, diff });
         Ok(())
     }

@@ -44,7 +44,10 @@ impl Limits<'static> {
 impl std::fmt::Debug for Limits<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { gas, data_bytes, .. } = self;
-        f.debug_struct("Limits").field("gas", gas).field("data_bytes", data_bytes).finish_non_exhaustive()
+        f.debug_struct("Limits")
+            .field("gas", gas)
+            .field("data_bytes", data_bytes)
+            .finish_non_exhaustive()
     }
 }
 

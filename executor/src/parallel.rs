@@ -33,6 +33,13 @@ use std::{
 
 use alloy_consensus::Transaction as _;
 
+pub use self::stats::ExecutorStats;
+pub(crate) use self::{
+    forecast::{Forecast, Seen},
+    lane::Attempt,
+    sets::DisjointSets,
+    stretches::Stretches,
+};
 use self::{
     governor::Governor,
     lane::LaneRun,
@@ -40,13 +47,6 @@ use self::{
     pool::Pool,
     stats::{Stats, WindowReport},
 };
-pub(crate) use self::{
-    forecast::{Forecast, Seen},
-    lane::Attempt,
-    sets::DisjointSets,
-    stretches::Stretches,
-};
-pub use self::stats::ExecutorStats;
 use crate::{
     Candidate, StateError,
     evm::{Blueprint, CodeCache, EvmTx, Frozen, Join, Keep, Machine, Overlay, Redo},
@@ -67,7 +67,7 @@ pub(crate) struct Workshop {
     stats: Stats,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Learned {
     forecast: Forecast,
     governor: Governor,
@@ -75,12 +75,15 @@ struct Learned {
 
 impl Workshop {
     /// Starts the threads, the caller's included in their number.
-    pub(crate) fn new(threads: usize) -> Self {
+    pub(crate) fn new(threads: usize, eager: bool) -> Self {
         // A lane's number is a byte, and more lanes than that would not have enough to do.
         let others = threads.clamp(1, 64) - 1;
         Self {
             pool: Pool::new(others),
-            learned: Mutex::default(),
+            learned: Mutex::new(Learned {
+                forecast: Forecast::default(),
+                governor: Governor::new(eager),
+            }),
             codes: Mutex::default(),
             stats: Stats::default(),
         }

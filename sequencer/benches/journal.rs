@@ -1,12 +1,15 @@
 //! What a block costs on its way into the journal and the index: encoding, compressing, committing, indexing.
 //!
 //! Run as `make bench NAME=journal`. Blocks of 1,000 transfers, and blocks with nothing but their deposit; the former
-//! also with waypoints, for which `make bench NAME=journal ARGS=waypoints` is enough.
+//! also with waypoints, on SQLite and on a PostgreSQL that it starts, for which `make bench NAME=journal ARGS=waypoints`
+//! is enough.
 #![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a benchmark")]
 #![allow(dead_code, reason = "the tests use more of the fixture")]
 
 #[path = "../tests/it/journal/fixture.rs"]
 mod fixture;
+#[path = "../tests/it/journal/server.rs"]
+mod server;
 
 use std::{
     sync::{
@@ -19,7 +22,7 @@ use std::{
 use alloy_primitives::{Address, B256};
 use millrace_sequencer::{
     index::Index,
-    journal::{Journal, row::Row, waypoints},
+    journal::{Journal, Location, row::Row, waypoints},
 };
 use millrace_types::{ExecutedBlock, Waypoint};
 
@@ -120,6 +123,7 @@ async fn appends(blocks: &[ExecutedBlock], transfers: usize) {
 /// What waypoints add, for blocks built in groups as large as the builder's and in many small ones: first their
 /// encoding, then appends with and without them in turn, in two journals on one disk.
 async fn with_and_without_waypoints() {
+    let server = server::Server::start().await;
     for group in [512, 100, 4] {
         let blocks: Vec<ExecutedBlock> = made_up_chain(BLOCKS, 1000)
             .into_iter()
@@ -149,23 +153,32 @@ async fn with_and_without_waypoints() {
             stored[0].len(),
             row.header.len() + row.body.len() + row.receipts.len()
         );
-        append_in_turn(&blocks, group).await;
+        let directory = tempfile::tempdir().unwrap();
+        let files = ["without.sqlite", "with.sqlite"].map(|name| directory.path().join(name));
+        append_in_turn(&blocks, group, "sqlite", files.map(Location::from)).await;
+        let mut databases = Vec::new();
+        for name in ["without", "with"] {
+            let url = server.create_database(&format!("{name}_{group}")).await;
+            databases.push(url.parse().unwrap());
+        }
+        append_in_turn(&blocks, group, "postgres", databases.try_into().unwrap()).await;
     }
 }
 
-async fn append_in_turn(blocks: &[ExecutedBlock], group: usize) {
+async fn append_in_turn(
+    blocks: &[ExecutedBlock],
+    group: usize,
+    engine: &str,
+    [without, with]: [Location; 2],
+) {
     // As in a node: the state's checkpoint is ten blocks behind.
     let behind = 10;
-    let directory = tempfile::tempdir().unwrap();
-    let open = async |name: &str| {
-        let location = directory.path().join(name).into();
-        Journal::open(&location, fixture::IDENTITY).await.unwrap()
-    };
-    let without = open("without.sqlite").await;
+    let open = async |at| Journal::open(&at, fixture::IDENTITY).await.unwrap();
+    let without = open(without).await;
     let tip = Arc::new(AtomicU64::new(0));
     let newest = tip.clone();
     let checkpoint = move || newest.load(Ordering::Relaxed).saturating_sub(behind);
-    let with = open("with.sqlite").await.keeping_waypoints(checkpoint);
+    let with = open(with).await.keeping_waypoints(checkpoint);
     let mut took = [Vec::new(), Vec::new()];
     for block in blocks {
         for (journal, took) in [&without, &with].into_iter().zip(&mut took) {
@@ -188,14 +201,10 @@ async fn append_in_turn(blocks: &[ExecutedBlock], group: usize) {
     let [without_us, with_us] = took.map(|took| median(took.into_iter()).as_micros());
     without.close().await;
     with.close().await;
-    let size = |name: &str| std::fs::metadata(directory.path().join(name)).unwrap().len();
     println!(
-        "RESULT name=journal-append-waypoints transfers=1000 group={group} without_us={without_us} with_us={with_us} \
-         without_p90_us={without_p90} with_p90_us={with_p90} read_us={} blocks={} without_file_bytes={} with_file_bytes={}",
-        median(read.into_iter()).as_micros(),
-        blocks.len(),
-        size("without.sqlite"),
-        size("with.sqlite")
+        "RESULT name=journal-append-waypoints engine={engine} transfers=1000 group={group} without_us={without_us} \
+         with_us={with_us} without_p90_us={without_p90} with_p90_us={with_p90} read_us={}",
+        median(read.into_iter()).as_micros()
     );
 }
 

@@ -73,7 +73,7 @@ pub async fn run_dev(
     let index = Arc::new(index);
     let executor = Executor::new(
         spec.clone(),
-        ExecutorConfig { call_gas_max: config.call_gas_max, threads: config.threads },
+        ExecutorConfig { call_gas_max: config.call_gas_max, threads: config.threads, eager: false },
     );
 
     let recovery = Recovery {

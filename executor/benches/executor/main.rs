@@ -22,6 +22,8 @@ mod ours;
 mod plain;
 mod report;
 mod scene;
+mod simulate;
+mod trace;
 mod view;
 mod workloads;
 #[path = "../../zoo/mod.rs"]
@@ -37,6 +39,8 @@ use crate::{
     ours::Mode,
     plain::Plain,
     report::Row,
+    scene::Scene,
+    simulate::{Figures, Simulation, Stages},
     workloads::{Contest, Workload},
 };
 
@@ -57,15 +61,16 @@ fn main() {
 
 fn run(workload: &Workload, args: &Args) {
     let transactions = count(workload, args);
-    for threads in args.threads.as_deref().unwrap_or(workload.threads) {
-        match workload.contest {
-            Contest::Ceiling => run_ceiling(workload, args, transactions, *threads),
-            Contest::Executor(mode) => run_executor(workload, args, mode, transactions, *threads),
+    let threads = args.threads.as_deref().unwrap_or(workload.threads);
+    match workload.contest {
+        Contest::Ceiling => {
+            threads.iter().for_each(|threads| ceiling(workload, args, transactions, *threads));
         }
+        Contest::Executor(mode) => executor(workload, args, mode, transactions, threads),
     }
 }
 
-fn run_ceiling(workload: &Workload, args: &Args, transactions: usize, threads: usize) {
+fn ceiling(workload: &Workload, args: &Args, transactions: usize, threads: usize) {
     let each = transactions.div_ceil(threads);
     let rounds = ceiling::run(threads, args.rounds, args.seed, |rng| (workload.scene)(each, rng));
     let transactions = threads * each;
@@ -74,17 +79,38 @@ fn run_ceiling(workload: &Workload, args: &Args, transactions: usize, threads: u
     report::print(row, "");
 }
 
-fn run_executor(workload: &Workload, args: &Args, mode: Mode, transactions: usize, threads: usize) {
+fn executor(workload: &Workload, args: &Args, mode: Mode, transactions: usize, threads: &[usize]) {
     let scene = (workload.scene)(transactions, &mut StdRng::seed_from_u64(args.seed));
-    let (nap, more) = match workload.latency.map(disk::calibrate) {
-        Some((nap, real)) => (Some(nap), format!(" cold_read_us={:.1}", real.as_secs_f64() * 1e6)),
-        None => (None, String::new()),
-    };
-    let measured = Measured { scene: &scene, mode, nap, rounds: args.rounds };
-    let rounds = measured.run(&ours::executor(scene.chain_id, threads));
     let (transactions, blocks) = (scene.transactions(), scene.blocks.len());
-    let row = Row { workload: workload.name, threads, transactions, blocks, rounds: &rounds };
-    report::print(row, &more);
+    let mut figures = [None; 2];
+    for threads in threads.iter().copied() {
+        let nap = workload.latency.map(disk::calibrate);
+        let disk = nap.map(|(nap, _)| nap);
+        let measured = Measured { scene: &scene, mode, nap: disk, rounds: args.rounds };
+        let (rounds, stages) = measured.run(&ours::executor(scene.chain_id, threads));
+        let row = Row { workload: workload.name, threads, transactions, blocks, rounds: &rounds };
+        let cold_read = nap.map(|(_, real)| real);
+        report::print(row, &report::stages(&stages, transactions, cold_read));
+        if let Some(figure) = figures.get_mut(threads - 1) {
+            *figure = Some((report::medians(&rounds), stages));
+        }
+    }
+    if let ([Some((_, _)), Some(_)], Mode::Build, None) = (figures, mode, workload.latency) {
+        simulate(workload, &scene, figures.map(Option::unwrap));
+    }
+}
+
+/// What more cores would bring, if the figures for one and two threads are known.
+fn simulate(workload: &Workload, scene: &Scene, figures: [((f64, f64), Stages); 2]) {
+    let [((plain_then, one), _), ((plain, two), stages)] = figures;
+    // The machine may have been busier when one was measured than when the other was.
+    let figures = Figures { plain, one: one * plain / plain_then, two, stages };
+    let blocks = trace::trace(scene);
+    let simulation = Simulation::new(&blocks, &figures);
+    for threads in [2, 4, 8, 16, 32] {
+        let simulated = simulation.run(threads);
+        report::print_simulated(workload.name, threads, scene.transactions(), &figures, simulated);
+    }
 }
 
 /// How many transactions use as much gas as was asked for: a small scene tells.

@@ -16,6 +16,7 @@ use crate::{
     ours::{self, Mode, Spent},
     plain::Plain,
     scene::{Block, Scene},
+    simulate::Stages,
     view::{View, exclusive},
 };
 
@@ -40,18 +41,17 @@ pub(crate) struct Round {
 
 impl Measured<'_> {
     /// Measures. A round before the others warms up, and is examined account by account.
-    pub(crate) fn run(&self, executor: &Executor) -> Vec<Round> {
+    pub(crate) fn run(&self, executor: &Executor) -> (Vec<Round>, Stages) {
         let waypoints = self.waypoints();
         let mut sides = Sides::new(self, executor);
         let mut witness = Some(Witness::new(self.scene));
         let mut rounds = Vec::with_capacity(self.rounds);
-        for index in 0..=self.rounds {
-            let round = sides.round(index, &waypoints, &mut witness);
-            if witness.take().is_none() {
-                rounds.push(round);
-            }
+        sides.round(0, &waypoints, &mut witness);
+        let before = executor.stats();
+        for index in 1..=self.rounds {
+            rounds.push(sides.round(index, &waypoints, &mut None));
         }
-        rounds
+        (rounds, Stages::between(&before, &executor.stats(), self.rounds))
     }
 
     /// Recorded where they are needed, in the order of the candidates.

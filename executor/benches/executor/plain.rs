@@ -22,6 +22,7 @@ use revm::{
     },
     handler::{Handler, MainnetHandler, SystemCallTx},
     primitives::hardfork::SpecId,
+    state::EvmState,
 };
 
 use crate::ledger::{Ledger, Missing};
@@ -76,18 +77,20 @@ impl Plain {
     /// Runs transactions one after the other. One that is not valid leaves no receipt.
     pub(crate) fn run(&mut self, transactions: &[Rc<TxEnv>]) {
         for transaction in transactions {
-            self.run_one(transaction.clone());
+            self.run_one(transaction.clone(), |_| ());
         }
     }
 
+    /// Runs one and shows what it did, before that becomes part of the state.
     #[inline]
-    pub(crate) fn run_one(&mut self, transaction: Rc<TxEnv>) {
+    pub(crate) fn run_one(&mut self, transaction: Rc<TxEnv>, show: impl FnOnce(&EvmState)) {
         if transaction.gas_limit > self.gas_limit - self.gas_used {
             return;
         }
         let tx_type = transaction.tx_type;
         match self.evm.transact_one(transaction) {
             Ok(result) => {
+                show(&self.evm.ctx.journaled_state.inner.state);
                 self.commit();
                 self.receive(tx_type, result);
             }
@@ -114,6 +117,11 @@ impl Plain {
             logs: result.into_logs(),
             deposit: None,
         });
+    }
+
+    /// The gas that the block has used so far.
+    pub(crate) fn gas_used(&self) -> u64 {
+        self.gas_used
     }
 
     /// The receipts of the block so far.

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use crate::measure::Round;
+use crate::{
+    measure::Round,
+    simulate::{Figures, Stages},
+};
 
 /// The lower of the middle ones, the lowest and the highest.
 #[derive(Debug, Clone, Copy)]
@@ -71,4 +74,56 @@ pub(crate) fn print(row: Row<'_>, more: &str) {
         cpu(|round| round.ours_cpu),
         rounds.len(),
     );
+}
+
+/// Prints what the simulation says about so many threads.
+pub(crate) fn print_simulated(
+    workload: &str,
+    threads: usize,
+    transactions: usize,
+    figures: &Figures,
+    simulated: f64,
+) {
+    let per_tx = |time: f64| time / transactions as f64;
+    // Only here is there something to compare with.
+    let check = if threads == 2 {
+        let deviation = 100.0 * (simulated / figures.two - 1.0);
+        format!(" real_ratio={:.3} deviation_percent={deviation:.1}", figures.plain / figures.two)
+    } else {
+        String::new()
+    };
+    println!(
+        "RESULT name=executor workload={workload} threads={threads} seq_us_per_tx={:.3} par_us_per_tx={:.3} \
+         ratio={:.3} simulated=true{check}",
+        per_tx(figures.plain),
+        per_tx(simulated),
+        figures.plain / simulated,
+    );
+}
+
+/// The medians of both sides' rounds, in microseconds: the baseline's, and ours.
+pub(crate) fn medians(rounds: &[Round]) -> (f64, f64) {
+    let median = |of: fn(&Round) -> Duration| {
+        Spread::of(rounds.iter().map(|round| of(round).as_secs_f64() * 1e6)).median
+    };
+    (median(|round| round.plain), median(|round| round.ours.total()))
+}
+
+/// What the executor says about itself, as more keys of a row.
+pub(crate) fn stages(stages: &Stages, transactions: usize, cold_read: Option<Duration>) -> String {
+    let per_tx = |time: f64| time / transactions as f64;
+    let mut keys = format!(
+        " in_lanes_per_tx={:.3} again_per_tx={:.4} planning_us_per_tx={:.3} running_us_per_tx={:.3} \
+         joining_us_per_tx={:.3} busy_us_per_tx={:.3}",
+        per_tx(stages.attempts),
+        per_tx(stages.again),
+        per_tx(stages.planning),
+        per_tx(stages.running),
+        per_tx(stages.joining),
+        per_tx(stages.busy),
+    );
+    if let Some(cold_read) = cold_read {
+        keys += &format!(" cold_read_us={:.1}", cold_read.as_secs_f64() * 1e6);
+    }
+    keys
 }

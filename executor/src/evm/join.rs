@@ -65,10 +65,8 @@ impl Join {
         let mut contested = doomed.iter().any(|doomed| !doomed.is_empty());
         let mut placed = Vec::with_capacity(lanes.len());
         for overlay in lanes {
-            contested |= overlay
-                .touches
-                .as_ref()
-                .is_some_and(|touches| !touches.unknowable().is_empty());
+            contested |=
+                overlay.touches.as_ref().is_some_and(|touches| !touches.unknowable().is_empty());
             let lane = self.place(below, overlay, &mut contested);
             placed.push(lane);
         }
@@ -137,9 +135,7 @@ impl Join {
                     contested.push(transaction);
                 }
                 let (access, first) = match key.place() {
-                    Ok(place) => {
-                        (lane.overlay.accounts[place].access, &mut first_account[place])
-                    }
+                    Ok(place) => (lane.overlay.accounts[place].access, &mut first_account[place]),
                     Err(place) => (lane.overlay.slots[place].access, &mut first_slot[place]),
                 };
                 // Reading together what nobody changes connects nobody.
@@ -180,7 +176,8 @@ impl Join {
         let overlay = &mut *lane.overlay;
         if !overlay.deployed.is_empty() {
             let written = overlay.accounts.iter().filter(|cached| cached.access == Access::Written);
-            let code_of = |cached: &Cached| cached.account.and_then(|account| account.bytecode_hash);
+            let code_of =
+                |cached: &Cached| cached.account.and_then(|account| account.bytecode_hash);
             let stands: B256Set = written.filter_map(code_of).collect();
             overlay.deployed.retain(|(hash, _)| stands.contains(hash));
         }
@@ -229,7 +226,9 @@ impl Placed<'_> {
     ) -> Result<(), StateError> {
         for (cached, place) in self.overlay.accounts.iter().zip(&self.accounts) {
             let place = *place as usize;
-            if place >= old_accounts && cached.access == Access::None && !below.accounts[place].dirty
+            if place >= old_accounts
+                && cached.access == Access::None
+                && !below.accounts[place].dirty
             {
                 below.accounts[place].account = below.view.account(&cached.address)?;
             }
@@ -240,8 +239,11 @@ impl Placed<'_> {
             let owner = &below.accounts[owner as usize];
             if place >= old_slots && slot.access == Access::None && !dirty {
                 let wiped = owner.epoch > 0;
-                let value =
-                    if wiped { Default::default() } else { below.view.storage(&owner.address, &key)? };
+                let value = if wiped {
+                    Default::default()
+                } else {
+                    below.view.storage(&owner.address, &key)?
+                };
                 (below.slots[place].value, below.slots[place].epoch) = (value, owner.epoch);
             }
         }

@@ -258,7 +258,8 @@ impl Overlay {
         }
         let payee_before = payee.account.unwrap_or_default();
         let owed = payee.pending.saturating_add(value);
-        if payee_before.bytecode_hash.is_some() || payee_before.balance.checked_add(owed).is_none() {
+        if payee_before.bytecode_hash.is_some() || payee_before.balance.checked_add(owed).is_none()
+        {
             return Ok(false);
         }
         let payer = &mut self.accounts[from as usize];

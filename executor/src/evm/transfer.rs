@@ -8,7 +8,11 @@ use alloy_eips::eip7825::MAX_TX_GAS_LIMIT_OSAKA;
 use alloy_primitives::{Address, TxKind, U256};
 use revm::context_interface::transaction::Transaction as _;
 
-use super::{Context, handler, overlay::Transfer, tx::{EvmTx, Lists, Role}};
+use super::{
+    Context, handler,
+    overlay::Transfer,
+    tx::{EvmTx, Lists, Role},
+};
 use crate::StateError;
 
 /// What every transaction pays, and a transfer pays no more.

@@ -159,11 +159,8 @@ impl Forecast {
             profile.forget_half();
         }
         profile.samples += 1;
-        profile.gas_used = if profile.samples == 1 {
-            gas_used
-        } else {
-            (3 * profile.gas_used + gas_used) / 4
-        };
+        profile.gas_used =
+            if profile.samples == 1 { gas_used } else { (3 * profile.gas_used + gas_used) / 4 };
         let mut counted = Vec::new();
         for Seen { address, slot } in changed {
             if slot.is_none() && (address == sender || address == to) {
@@ -172,7 +169,8 @@ impl Forecast {
             }
             let owner = owner(address, sender, input);
             let slot = slot.map_or(Position::Account, |slot| explain(slot, sender, input));
-            let known = profile.rules.iter().position(|rule| (rule.owner, rule.slot) == (owner, slot));
+            let known =
+                profile.rules.iter().position(|rule| (rule.owner, rule.slot) == (owner, slot));
             let index = known.unwrap_or_else(|| {
                 profile.rules.push(Rule { owner, slot, seen: 0 });
                 profile.rules.len() - 1

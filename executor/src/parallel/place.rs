@@ -52,6 +52,7 @@ fn limbs(address: &Address) -> [u64; 3] {
 
 /// Multiplies to twice the width and folds the halves: every bit of either number reaches every bit of the result.
 fn mix(one: u64, other: u64) -> u64 {
-    let product = u128::from(one ^ 0x9e37_79b9_7f4a_7c15) * u128::from(other ^ 0xc2b2_ae3d_27d4_eb4f);
+    let product =
+        u128::from(one ^ 0x9e37_79b9_7f4a_7c15) * u128::from(other ^ 0xc2b2_ae3d_27d4_eb4f);
     product as u64 ^ (product >> 64) as u64
 }

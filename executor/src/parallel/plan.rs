@@ -2,7 +2,10 @@
 
 use std::hash::{BuildHasherDefault, Hasher};
 
-use crate::{Candidate, parallel::{DisjointSets, Forecast, place::Place}};
+use crate::{
+    Candidate,
+    parallel::{DisjointSets, Forecast, place::Place},
+};
 
 /// The candidates of a window, in lanes that will probably not meet. Within a lane they keep their order.
 #[derive(Debug, Default)]
@@ -30,14 +33,18 @@ pub(crate) struct Planner {
 
 impl Planner {
     /// Puts together what belongs together, then spreads it over so many lanes, the heaviest first.
-    pub(crate) fn plan(&mut self, candidates: &[Candidate], forecast: &Forecast, lanes: usize) -> Plan {
+    pub(crate) fn plan(
+        &mut self,
+        candidates: &[Candidate],
+        forecast: &Forecast,
+        lanes: usize,
+    ) -> Plan {
         self.changers.clear();
         self.all_credits.clear();
         self.weights.clear();
         let mut sets = DisjointSets::new(candidates.len());
         for (index, candidate) in candidates.iter().enumerate() {
-            let weight =
-                forecast.of(&candidate.transaction, &mut self.changes, &mut self.credits);
+            let weight = forecast.of(&candidate.transaction, &mut self.changes, &mut self.credits);
             self.weights.push(weight);
             for place in self.changes.drain(..) {
                 let first = *self.changers.entry(place.bits()).or_insert(index as u32);

@@ -108,8 +108,9 @@ mod tests {
             let pool = Pool::new(threads);
             let mut errands = pool.errands();
             (0..20).for_each(|id| errands.give(id, move || id * id));
-            let mut answers: Vec<_> =
-                std::iter::from_fn(|| errands.next()).map(|(id, answer)| (id, answer.unwrap())).collect();
+            let mut answers: Vec<_> = std::iter::from_fn(|| errands.next())
+                .map(|(id, answer)| (id, answer.unwrap()))
+                .collect();
             answers.sort_unstable();
             assert_eq!(answers, (0..20).map(|id| (id, id * id)).collect::<Vec<_>>());
         }

@@ -51,9 +51,9 @@ impl<'a> Stretches<'a> {
         waypoints: &[Waypoint],
     ) -> Option<Executed> {
         let width = self.workshop.pool.width();
-        let complete =
-            waypoints.last().is_some_and(|last| last.transactions == transactions.len());
-        if width == 1 || !complete || transactions.len() < TRANSACTIONS_MIN {
+        let complete = waypoints.last().is_some_and(|last| last.transactions == transactions.len());
+        let in_order = waypoints.is_sorted_by_key(|waypoint| waypoint.transactions);
+        if width == 1 || !complete || !in_order || transactions.len() < TRANSACTIONS_MIN {
             return None;
         }
         let stretches = merge(waypoints, STRETCHES_A_THREAD * width);
@@ -76,7 +76,8 @@ impl<'a> Stretches<'a> {
         for (index, stretch) in stretches.iter().enumerate() {
             let transactions = transactions.get(start..stretch.transactions)?.to_vec();
             start = stretch.transactions;
-            let promised: Vec<_> = stretches[..index].iter().map(|stretch| stretch.diff.clone()).collect();
+            let promised: Vec<_> =
+                stretches[..index].iter().map(|stretch| stretch.diff.clone()).collect();
             let block = Opening {
                 chain: self.chain.clone(),
                 workshop: self.workshop.clone(),
@@ -116,7 +117,7 @@ impl<'a> Stretches<'a> {
         for piece in pieces {
             for (transaction, mut receipt) in piece.transactions.into_iter().zip(piece.receipts) {
                 let before = whole.receipts.last().map_or(0, |receipt| receipt.cumulative_gas_used);
-                if transaction.gas_limit() > self.attributes.gas_limit - before {
+                if transaction.gas_limit() > self.attributes.gas_limit.saturating_sub(before) {
                     return None;
                 }
                 receipt.cumulative_gas_used += whole.gas_used;

@@ -5,7 +5,7 @@
 
 mod corrupt;
 mod crowd;
-mod scene;
+pub(crate) mod scene;
 mod tally;
 
 use std::sync::{Arc, LazyLock, Mutex};

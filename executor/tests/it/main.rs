@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod adversarial;
 mod calls;
 mod candidates;
 mod deposits;

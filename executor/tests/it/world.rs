@@ -9,8 +9,8 @@ use alloy_eips::{
 };
 use alloy_primitives::{Address, B256, Bytes, Signature, TxKind, U256, address, keccak256};
 use millrace_executor::{
-    BlockAttributes, Candidate, Executor, ExecutorConfig, Group, Included, Limits, OpenBlock, Outcome,
-    StateError, StateView,
+    BlockAttributes, Candidate, Executor, ExecutorConfig, Group, Included, Limits, OpenBlock,
+    Outcome, StateError, StateView,
 };
 use millrace_protocol::{
     ChainSpec, Eip1559Params, L1Fees, OptimismSpec,
@@ -19,9 +19,7 @@ use millrace_protocol::{
         l1_block_slots,
     },
 };
-use millrace_types::{
-    Account, Header, Receipt, SealedHeader, StateDiff, Transaction, TxEnvelope,
-};
+use millrace_types::{Account, Header, Receipt, SealedHeader, StateDiff, Transaction, TxEnvelope};
 use op_alloy_consensus::TxDeposit;
 
 pub(crate) const CHAIN_ID: u64 = 901;

@@ -113,7 +113,7 @@ impl Builder {
         let mut shown = Shown::default();
         let group = block.include_deposits(&derived.deposits)?;
         shown.add(&block, &group);
-        self.chain.show_open(shown.open(&mut block));
+        self.chain.show_open(shown.open(&block));
         // A deposit uses up its sender's nonce, of which the pool may hold transactions.
         self.intake.settle(&[], &group);
         self.intake.open_block(base_fee, l1_cost::prices_set_by(&derived.deposits));
@@ -231,7 +231,10 @@ impl Shown {
         let included = group.outcomes.iter().filter_map(|outcome| match outcome {
             Outcome::Included(included) => {
                 let index = included.index;
-                Some((index, (block.transactions()[index].clone(), block.receipts()[index].clone())))
+                Some((
+                    index,
+                    (block.transactions()[index].clone(), block.receipts()[index].clone()),
+                ))
             }
             Outcome::Rejected(_) | Outcome::DoesNotFit(_) => None,
         });
@@ -250,7 +253,7 @@ impl Shown {
         self.parts.push(Arc::new(newest));
     }
 
-    fn open(&self, block: &mut OpenBlock) -> Open {
+    fn open(&self, block: &OpenBlock) -> Open {
         Open {
             attributes: block.attributes().clone(),
             parts: self.parts.clone(),

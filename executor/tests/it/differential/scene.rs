@@ -62,25 +62,11 @@ impl Scene {
         let rich = dice.random_range(4..24);
         let mut users: Vec<_> = (0..rich).map(user).collect();
         users.extend(KEYED.iter());
-        let mut state = Memory::default();
-        for user in &users {
-            state.set_balance(*user, U256::from(1_000 * ETHER));
-        }
+        users.extend((100..106).map(user));
+        let mut state = found(&users, &mut dice);
         for index in 100..106 {
-            users.push(user(index));
             let balance = 10_u128.pow(dice.random_range(7..14));
             state.set_balance(user(index), U256::from(balance));
-        }
-        for (place, contract, slots) in zoo::town(&users) {
-            state.set_code(place, contract.code());
-            slots.into_iter().for_each(|(slot, value)| state.set_slot(place, slot, value));
-        }
-        state.set_balance(zoo::VAULT_READER, U256::from(ETHER));
-        state.set_code(BEACON_ROOTS_ADDRESS, alloy_eips::eip4788::BEACON_ROOTS_CODE.clone());
-        state.set_code(HISTORY_STORAGE_ADDRESS, alloy_eips::eip2935::HISTORY_STORAGE_CODE.clone());
-        state.set_code(L1_BLOCK, l1_block_code());
-        for (slot, value) in PRICES.into_iter().zip(prices(&mut dice)) {
-            state.set_slot(L1_BLOCK, slot, value);
         }
         let genesis = Header { number: 41, timestamp: 1_700_000_000, ..Header::default() };
         let parent = SealedHeader::seal_slow(genesis);
@@ -179,6 +165,26 @@ impl Scene {
         }
         deposits.into_iter().map(deposit).collect()
     }
+}
+
+/// The town with these users, all of whom have plenty.
+pub(crate) fn found(users: &[Address], dice: &mut StdRng) -> Memory {
+    let mut state = Memory::default();
+    for user in users {
+        state.set_balance(*user, U256::from(1_000 * ETHER));
+    }
+    for (place, contract, slots) in zoo::town(users) {
+        state.set_code(place, contract.code());
+        slots.into_iter().for_each(|(slot, value)| state.set_slot(place, slot, value));
+    }
+    state.set_balance(zoo::VAULT_READER, U256::from(ETHER));
+    state.set_code(BEACON_ROOTS_ADDRESS, alloy_eips::eip4788::BEACON_ROOTS_CODE.clone());
+    state.set_code(HISTORY_STORAGE_ADDRESS, alloy_eips::eip2935::HISTORY_STORAGE_CODE.clone());
+    state.set_code(L1_BLOCK, l1_block_code());
+    for (slot, value) in PRICES.into_iter().zip(prices(dice)) {
+        state.set_slot(L1_BLOCK, slot, value);
+    }
+    state
 }
 
 /// Stores each word of calldata where a price lies.

@@ -230,7 +230,8 @@ fn explains(
         // Nobody but the clock knows.
         Outcome::DoesNotFit(Full::Time) => return true,
         Outcome::DoesNotFit(full) => return obstacle == Some(*full),
-        Outcome::Rejected(reason) if obstacle.is_none() => reason,
+        // Of two good reasons, lanes may name the other one.
+        Outcome::Rejected(reason) if obstacle.is_none() || !built.in_order => reason,
         _ => return false,
     };
     if !is_plausible(oracle, built, transaction, reason) {
@@ -240,7 +241,7 @@ fn explains(
     match oracle.execute(transaction) {
         Err(Refusal::Reason(other)) => other == *reason,
         Err(Refusal::Words(_)) => true,
-        Err(Refusal::NoRoom) => false,
+        Err(Refusal::NoRoom) => !built.in_order,
         Ok(_) => panic!("{} was rejected, {reason:?}, but is valid", transaction.hash()),
     }
 }
