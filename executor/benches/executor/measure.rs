@@ -119,6 +119,7 @@ impl<'a> Sides<'a> {
                 let built = self.run_ours(block, waypoints, &mut round);
                 (self.run_plain(block, &mut round), built)
             };
+            built.check_outcomes();
             match witness {
                 Some(witness) => witness.examine(scene, block, &built.executed),
                 None => agree(scene, block, &built.executed, theirs),

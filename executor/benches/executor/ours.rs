@@ -6,7 +6,7 @@ use std::{
 };
 
 use alloy_primitives::B256;
-use millrace_executor::{Executed, Executor, ExecutorConfig, Group, Limits, StateView};
+use millrace_executor::{Executed, Executor, ExecutorConfig, Group, Limits, Outcome, StateView};
 use millrace_protocol::{ChainSpec, EthereumForks};
 use millrace_types::Waypoint;
 
@@ -55,6 +55,16 @@ pub(crate) struct Built {
     pub(crate) executed: Executed,
     pub(crate) group: Option<Group>,
     pub(crate) spent: Spent,
+}
+
+impl Built {
+    /// Whether each candidate was told what has become of it.
+    pub(crate) fn check_outcomes(&self) {
+        let Some(group) = &self.group else { return };
+        let included = |outcome: &&Outcome| matches!(outcome, Outcome::Included(_));
+        let included = group.outcomes.iter().filter(included).count();
+        assert_eq!(included, self.executed.transactions.len());
+    }
 }
 
 /// Executes a block.
