@@ -30,7 +30,8 @@ impl Restarted {
             let raw = sign(&sender, transfer(dev_account(9).address(), 5, nonce)).1;
             node.rpc.call("eth_sendRawTransaction", json!([raw]))
         };
-        let last = (0..TRANSFERS).map(send).last().unwrap();
+        let hashes: Vec<_> = (0..TRANSFERS).map(send).collect();
+        let last = hashes.last().unwrap();
         let receipt = node.rpc.receipt(last.as_str().unwrap());
         node.kill();
         if let Some(statement) = damage {
