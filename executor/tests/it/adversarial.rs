@@ -5,9 +5,9 @@ mod arena;
 mod faults;
 
 use alloy_primitives::{Address, Bytes, TxKind, U256};
-use millrace_executor::{Candidate, Outcome};
+use millrace_executor::{Candidate, ExecuteError, Outcome, Rejection};
 
-use self::arena::{Arena, USERS, on_any_number_of_threads, user};
+use self::arena::{USERS, on_any_number_of_threads, user};
 use crate::{world::authorize, zoo::*};
 
 const NOTHING: Bytes = Bytes::new();
@@ -187,6 +187,35 @@ fn contracts_appear_and_vanish_in_between() {
         let group = std::iter::once(stays).chain(used).collect();
         let built = arena.run(vec![group]);
         assert!(built.executed.receipts.iter().all(|receipt| receipt.success));
+    });
+}
+
+#[test]
+fn a_transaction_that_cannot_be_is_named_wherever_it_stands() {
+    on_any_number_of_threads(|arena| {
+        let group =
+            (0..USERS).map(|sender| arena.call(sender, THRASHER, thrasher_thrash(1, 1, 99)));
+        let group = group.collect();
+        let (before, attributes) = (arena.state.clone(), arena.attributes.clone());
+        let executed = arena.run(vec![group]).executed;
+        for place in [1, 17, USERS] {
+            let mut transactions = executed.transactions.clone();
+            transactions.insert(place, transactions[place - 1].clone());
+            let mut waypoints = executed.waypoints.clone();
+            waypoints.last_mut().unwrap().transactions += 1;
+            for waypoints in [&waypoints[..], &[]] {
+                let (attributes, before) = (attributes.clone(), before.clone());
+                let error = arena
+                    .executor
+                    .replay(attributes, &transactions, waypoints, before)
+                    .unwrap_err();
+                let ExecuteError::InvalidTransaction { index, hash, reason } = error else {
+                    panic!("{error}")
+                };
+                assert_eq!((index, hash), (place, transactions[place].hash()));
+                assert_eq!(*reason, Rejection::NonceTooLow { transaction: 0, state: 1 });
+            }
+        }
     });
 }
 

@@ -56,24 +56,21 @@ fn run_chains(family: Family) {
 /// Builds blocks one after the other on executors that learn from them, and executes each again in three ways.
 fn run_chain(family: Family, seed: u64, tally: &mut Tally) {
     let mut scene = Scene::new(family, seed);
-    let builders = [(); 2].map(|()| executor(family, scene.dice.random_range(1..=THREADS_MAX)));
+    let builders = [(); 3].map(|()| {
+        // As a rule, small blocks must meet threads whether that pays or not.
+        let (threads, eager) =
+            (scene.dice.random_range(1..=THREADS_MAX), scene.dice.random_bool(0.8));
+        executor(family, ExecutorConfig { threads, eager, ..ExecutorConfig::default() })
+    });
     let mut on_failure = Announcement { family, seed, block: 0 };
     for block in 0..CHAIN_LENGTH {
         on_failure.block = block;
         let Plan { attributes, deposits, groups } = scene.plan();
         let before = scene.state.clone();
-        // Every other block is built by somebody who has no reason yet to believe that threads do not pay.
-        let fresh = scene.dice.random_bool(0.5);
-        let builder = match scene.dice.random_range(0..builders.len()) {
-            _ if fresh => &executor(family, scene.dice.random_range(2..=THREADS_MAX)),
-            learned => &builders[learned],
-        };
+        let builder = &builders[scene.dice.random_range(0..builders.len())];
         let built = build(builder, &attributes, before.clone(), &deposits, groups);
         let after = check(family, &before, &built);
         tally.add(&built);
-        if fresh {
-            tally.dismiss(builder);
-        }
 
         let waypoints = &built.executed.waypoints;
         let corrupted = corrupt(waypoints, &mut scene.dice);
@@ -97,7 +94,7 @@ fn run_chain(family: Family, seed: u64, tally: &mut Tally) {
 }
 
 /// An executor that has learnt nothing yet.
-pub(crate) fn executor(family: Family, threads: usize) -> Executor {
+pub(crate) fn executor(family: Family, config: ExecutorConfig) -> Executor {
     let chain = match family {
         Family::Rollup => ChainSpec::dev(CHAIN_ID),
         Family::Ethereum => {
@@ -111,7 +108,7 @@ pub(crate) fn executor(family: Family, threads: usize) -> Executor {
             ChainSpec::ethereum(CHAIN_ID, forks).unwrap()
         }
     };
-    Executor::new(Arc::new(chain), ExecutorConfig { threads, ..ExecutorConfig::default() })
+    Executor::new(Arc::new(chain), config)
 }
 
 /// One of the executors that all chains share, so whatever they learn is of other chains, too.
@@ -122,7 +119,8 @@ fn replayer(family: Family, threads: usize) -> Executor {
     match known {
         Some((_, executor)) => executor.clone(),
         None => {
-            let executor = executor(family, threads);
+            let config = ExecutorConfig { threads, eager: true, ..ExecutorConfig::default() };
+            let executor = executor(family, config);
             all.push((family, executor.clone()));
             executor
         }

@@ -13,7 +13,10 @@ use millrace_protocol::{ChainSpec, EthereumForks};
 use millrace_types::{Header, SealedHeader, Transaction, TxEnvelope};
 use serde::{Deserialize, de::DeserializeOwned};
 
-use crate::world::{World, enveloped, included};
+use crate::{
+    oracle::{Family, Memory, build, check, check_replay},
+    world::enveloped,
+};
 
 #[derive(Deserialize)]
 struct Block {
@@ -137,22 +140,27 @@ impl Tx {
     }
 }
 
-#[test]
-fn a_mainnet_block_executes() {
+/// Everything that the block needs of the world before it, and the block's transactions.
+fn load() -> (Memory, BlockAttributes, Vec<Candidate>) {
     let block: Block = read("block.json");
     let transactions: Vec<Tx> = read("txs.json");
     let pre_state: HashMap<Address, PreAccount> = read("pre_state.json");
 
-    let mut world = World::default();
-    for (address, before) in &pre_state {
-        world =
-            world.with_balance(*address, before.balance.to()).with_nonce(*address, before.nonce);
-        if let Some(code) = &before.code {
-            world = world.with_code(*address, code.clone());
+    let mut state = Memory::default();
+    for (address, before) in pre_state {
+        if let Some(code) = before.code {
+            state.set_code(address, code);
         }
-        for (slot, value) in &before.storage {
-            world = world.with_slot(*address, *slot, *value);
+        state.set_balance(address, before.balance);
+        state.set_nonce(address, before.nonce);
+        for (slot, value) in before.storage {
+            if !value.is_zero() {
+                state.set_slot(address, slot, value);
+            }
         }
+    }
+    for (number, hash) in &block.block_hashes {
+        state.set_block_hash(*number, *hash);
     }
     let parent = Header { number: block.number - 1, ..Header::default() };
     let attributes = BlockAttributes {
@@ -167,8 +175,11 @@ fn a_mainnet_block_executes() {
         extra_data: Bytes::new(),
         excess_blob_gas: block.excess_blob_gas,
     };
-    world.block_hashes = block.block_hashes;
+    let candidates = transactions.into_iter().map(Tx::into_transaction).map(Candidate::new);
+    (state, attributes, candidates.collect())
+}
 
+fn executor(threads: usize) -> Executor {
     let genesis = Some(0);
     let forks = EthereumForks {
         shanghai_time: genesis,
@@ -177,25 +188,47 @@ fn a_mainnet_block_executes() {
         osaka_time: None,
     };
     let chain = ChainSpec::ethereum(1, forks).unwrap();
-    let executor = Executor::new(Arc::new(chain), ExecutorConfig::default());
-    let candidates: Vec<_> =
-        transactions.into_iter().map(Tx::into_transaction).map(Candidate::new).collect();
-    let mut open = executor.open(attributes.clone(), world.view()).unwrap();
-    let group = open.run(candidates.as_slice(), Limits::NONE).unwrap();
-    let mut succeeded = 0;
-    for (candidate, outcome) in candidates.iter().zip(group.outcomes) {
-        use alloy_consensus::Transaction as _;
+    // This machine may be too busy for threads to pay, and they must be tried.
+    let config = ExecutorConfig { threads, eager: true, ..ExecutorConfig::default() };
+    Executor::new(Arc::new(chain), config)
+}
 
-        let included = included(outcome);
-        let transaction = &candidate.transaction;
-        assert!(included.gas_used <= transaction.gas_limit());
-        assert_eq!(included.l1_fee, U256::ZERO);
-        succeeded += usize::from(open.receipts()[included.index].success);
+#[test]
+fn a_mainnet_block_executes() {
+    let (before, attributes, candidates) = load();
+    let before = Arc::new(before);
+    // In groups, so that there are waypoints to replay by.
+    let groups: Vec<_> =
+        candidates.chunks(15).map(|group| (group.to_vec(), Limits::NONE)).collect();
+    let built = build(&executor(1), &attributes, before.clone(), &[], groups);
+    let executed = &built.executed;
+    let succeeded = executed.receipts.iter().filter(|receipt| receipt.success).count();
+    assert_eq!((executed.transactions.len(), succeeded, executed.gas_used), (180, 178, 13_664_078));
+    let after = check(Family::Ethereum, &before, &built);
+
+    for threads in 1..=8 {
+        let replayer = executor(threads);
+        for waypoints in [&executed.waypoints[..], &[]] {
+            let again = replayer
+                .replay(attributes.clone(), &executed.transactions, waypoints, before.clone())
+                .unwrap();
+            check_replay(&before, executed, &after, &again);
+        }
+        assert_eq!(replayer.stats().panics, 0);
     }
-    let built = open.finish().unwrap();
-    assert_eq!((built.transactions.len(), succeeded, built.gas_used), (180, 178, 13_664_078));
+}
 
-    let replayed = executor.replay(attributes, &built.transactions, &[], world.view()).unwrap();
-    assert_eq!(replayed.receipts, built.receipts);
-    assert_eq!(replayed.diff, built.diff);
+#[test]
+fn a_mainnet_block_is_built_on_any_number_of_threads() {
+    let (before, attributes, candidates) = load();
+    let before = Arc::new(before);
+    for threads in 1..=8 {
+        for group_size in [candidates.len(), 20] {
+            let groups = candidates.chunks(group_size).map(|group| (group.to_vec(), Limits::NONE));
+            let builder = executor(threads);
+            let built = build(&builder, &attributes, before.clone(), &[], groups.collect());
+            check(Family::Ethereum, &before, &built);
+            assert_eq!(builder.stats().panics, 0);
+        }
+    }
 }

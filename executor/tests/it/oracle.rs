@@ -55,10 +55,19 @@ pub(crate) enum Oracle {
 
 impl Oracle {
     /// Begins the block: does what precedes its first transaction.
-    pub(crate) fn open(family: Family, attributes: &BlockAttributes, before: &Memory) -> Self {
+    pub(crate) fn open(
+        family: Family,
+        chain_id: u64,
+        attributes: &BlockAttributes,
+        before: &Memory,
+    ) -> Self {
         match family {
-            Family::Ethereum => Self::Plain(Box::new(PlainRevm::open(attributes, before))),
-            Family::Rollup => Self::Sequential(Box::new(Sequential::open(attributes, before))),
+            Family::Ethereum => {
+                Self::Plain(Box::new(PlainRevm::open(chain_id, attributes, before)))
+            }
+            Family::Rollup => {
+                Self::Sequential(Box::new(Sequential::open(chain_id, attributes, before)))
+            }
         }
     }
 

@@ -2,10 +2,10 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use alloy_consensus::{SignableTransaction, TxEip1559, TxEip7702};
+use alloy_consensus::{TxEip1559, TxEip7702};
 use alloy_eips::eip7702::SignedAuthorization;
-use alloy_primitives::{Address, B256, Bytes, Signature, TxKind, U256};
-use millrace_executor::{BlockAttributes, Candidate, Executor, Limits};
+use alloy_primitives::{Address, B256, Bytes, TxKind, U256};
+use millrace_executor::{BlockAttributes, Candidate, Executor, ExecutorConfig, Limits};
 use millrace_types::{Header, SealedHeader};
 use rand::{SeedableRng, rngs::StdRng};
 
@@ -26,8 +26,8 @@ pub(super) fn user(index: usize) -> Address {
 /// Plays a scene on chains of both families, on two to eight threads.
 pub(super) fn on_any_number_of_threads(play: impl Fn(&mut Arena)) {
     for family in [Family::Ethereum, Family::Rollup] {
-        for threads in [2, 3, 8] {
-            play(&mut Arena::new(family, threads));
+        for (threads, eager) in [(2, true), (3, true), (8, true), (4, false)] {
+            play(&mut Arena::new(family, threads, eager));
         }
     }
 }
@@ -41,7 +41,7 @@ pub(super) struct Arena {
 }
 
 impl Arena {
-    pub(super) fn new(family: Family, threads: usize) -> Self {
+    pub(super) fn new(family: Family, threads: usize, eager: bool) -> Self {
         let users: Vec<_> = (0..USERS).map(user).collect();
         let mut state = found(&users, &mut StdRng::seed_from_u64(1));
         let mut attributes = attributes();
@@ -50,7 +50,8 @@ impl Arena {
             attributes.beneficiary = user(1);
         }
         state.set_block_hash(attributes.parent.number, attributes.parent.hash());
-        let (executor, state) = (executor(family, threads), Arc::new(state));
+        let config = ExecutorConfig { threads, eager, ..ExecutorConfig::default() };
+        let (executor, state) = (executor(family, config), Arc::new(state));
         Self { family, executor, state, attributes, nonces: HashMap::new() }
     }
 
@@ -146,7 +147,8 @@ impl Arena {
     pub(super) fn settle(&mut self, before: &Arc<Memory>, built: &Build) {
         let mut after = check(self.family, before, built);
         let executed = &built.executed;
-        let other = executor(self.family, 4);
+        let config = ExecutorConfig { threads: 4, eager: true, ..ExecutorConfig::default() };
+        let other = executor(self.family, config);
         for replayer in [&self.executor, &other] {
             for waypoints in [&executed.waypoints[..], &[]] {
                 let attributes = built.attributes.clone();

@@ -111,7 +111,7 @@ fn a_panic_in_a_worker_costs_nothing_but_time() {
     for family in [Family::Ethereum, Family::Rollup] {
         let (mut broken, mut counted) = (0, 0);
         for threads in [2, 4, 8, 2, 4, 8] {
-            let mut arena = Arena::new(family, threads);
+            let mut arena = Arena::new(family, threads, true);
             let group = swarm(&mut arena);
             let before = arena.state.clone();
             let fragile = Arc::new(Fragile::new(before.clone()));
@@ -139,7 +139,7 @@ fn a_panic_while_stretches_are_replayed_costs_nothing_but_time() {
     let mut broken_ever = false;
     for threads in [2, 4, 8] {
         let mut broken = 0;
-        let mut arena = Arena::new(Family::Rollup, threads);
+        let mut arena = Arena::new(Family::Rollup, threads, true);
         let groups = (0..6).map(|_| (swarm(&mut arena), Limits::NONE)).collect();
         let before = arena.state.clone();
         let built = build(&arena.executor, &arena.attributes, before.clone(), &[], groups);
@@ -177,7 +177,7 @@ fn build_on_failing(arena: &Arena, group: &[Candidate], reads: u64) -> Result<us
 fn a_state_that_cannot_be_read_is_an_error() {
     for family in [Family::Ethereum, Family::Rollup] {
         for threads in [1, 2, 8] {
-            let mut arena = Arena::new(family, threads);
+            let mut arena = Arena::new(family, threads, true);
             let group = swarm(&mut arena);
             let mut failed = 0;
             for reads in (0..300).step_by(7).chain([100_000]) {

@@ -85,7 +85,7 @@ impl Tally {
         }
     }
 
-    /// Takes down how an executor that is not needed any more has done. None of its threads may have panicked: that would
+    /// Takes down how an executor has done that is not needed any more. None of its threads may have panicked: that would
     /// be mended, and so go unseen.
     pub(super) fn dismiss(&mut self, executor: &Executor) {
         let stats = executor.stats();

@@ -16,6 +16,7 @@ use super::{Family, Memory, Oracle, Refusal};
 /// A block as the executor built it, with everything that it said on the way.
 #[derive(Debug)]
 pub(crate) struct Build {
+    pub(crate) chain_id: u64,
     pub(crate) attributes: BlockAttributes,
     pub(crate) rounds: Vec<Round>,
     pub(crate) executed: Executed,
@@ -60,13 +61,14 @@ pub(crate) fn build(
         rounds.push(Round { candidates, limits, group, start, end, view });
     }
     let in_order = executor.config().threads == 1;
-    Build { attributes: attributes.clone(), rounds, executed: open.finish().unwrap(), in_order }
+    let (chain_id, executed) = (executor.chain().chain_id(), open.finish().unwrap());
+    Build { chain_id, attributes: attributes.clone(), rounds, executed, in_order }
 }
 
 /// Compares a block with the oracle, and gives the state after it.
 pub(crate) fn check(family: Family, before: &Memory, built: &Build) -> Memory {
     let executed = &built.executed;
-    let mut oracle = Oracle::open(family, &built.attributes, before);
+    let mut oracle = Oracle::open(family, built.chain_id, &built.attributes, before);
     let mut progress = Progress::default();
     assert_eq!(executed.receipts.len(), executed.transactions.len());
     for round in &built.rounds {

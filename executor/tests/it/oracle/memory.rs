@@ -38,6 +38,10 @@ impl Memory {
         self.holding(address).account.balance = balance;
     }
 
+    pub(crate) fn set_nonce(&mut self, address: Address, nonce: u64) {
+        self.holding(address).account.nonce = nonce;
+    }
+
     /// Contracts begin with nonce one (EIP-161).
     pub(crate) fn set_code(&mut self, address: Address, code: impl Into<Bytes>) {
         let code = code.into();

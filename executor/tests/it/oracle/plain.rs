@@ -19,7 +19,6 @@ use revm::{
 };
 
 use super::{Memory, Verdict};
-use crate::world::CHAIN_ID;
 
 #[derive(Debug)]
 pub(crate) struct PlainRevm {
@@ -27,13 +26,13 @@ pub(crate) struct PlainRevm {
 }
 
 impl PlainRevm {
-    pub(crate) fn open(attributes: &BlockAttributes, before: &Memory) -> Self {
+    pub(crate) fn open(chain_id: u64, attributes: &BlockAttributes, before: &Memory) -> Self {
         let evm = Context::mainnet()
             .with_db(before.clone())
             .with_block(block_env(attributes))
             .modify_cfg_chained(|cfg| {
                 cfg.set_spec_and_mainnet_gas_params(SpecId::PRAGUE);
-                cfg.chain_id = CHAIN_ID;
+                cfg.chain_id = chain_id;
                 cfg.max_blobs_per_tx = Some(BlobParams::prague().max_blobs_per_tx);
             })
             .build_mainnet();

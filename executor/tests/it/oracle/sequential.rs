@@ -10,7 +10,6 @@ use millrace_protocol::ChainSpec;
 use millrace_types::Transaction;
 
 use super::{Memory, Refusal, Verdict};
-use crate::world::CHAIN_ID;
 
 #[derive(Debug)]
 pub(crate) struct Sequential {
@@ -20,9 +19,9 @@ pub(crate) struct Sequential {
 }
 
 impl Sequential {
-    pub(crate) fn open(attributes: &BlockAttributes, before: &Memory) -> Self {
+    pub(crate) fn open(chain_id: u64, attributes: &BlockAttributes, before: &Memory) -> Self {
         let config = ExecutorConfig { threads: 1, ..ExecutorConfig::default() };
-        let executor = Executor::new(Arc::new(ChainSpec::dev(CHAIN_ID)), config);
+        let executor = Executor::new(Arc::new(ChainSpec::dev(chain_id)), config);
         let block = executor.open(attributes.clone(), Arc::new(before.clone())).unwrap();
         Self { block, state: before.clone() }
     }
