@@ -43,7 +43,7 @@ torture: ## Kills a loaded node over and over (ROUNDS=100) and checks that nothi
 differential: ## Compares parallel execution with plain revm on BLOCKS=100000 made-up blocks, from SEED if there is one.
 	tools/install.sh build
 	MILLRACE_BLOCKS=$${BLOCKS:-100000} MILLRACE_SEED=$${SEED:-$$RANDOM$$RANDOM} \
-		cargo test --locked -p millrace-executor --test it -- --nocapture differential
+		cargo test --workspace --locked --test it -- --nocapture differential::
 
 .PHONY: bench
 bench: ## Runs one benchmark: NAME=state-root|kv|executor|mempool|recover|journal.

@@ -97,6 +97,9 @@ impl StateView for Failing {
     }
 }
 
+/// How often a test tries to get another thread to read.
+const ATTEMPTS_MAX: usize = 200;
+
 /// Work that all threads get some of.
 fn swarm(arena: &mut Arena) -> Vec<Candidate> {
     let one = |sender: usize| match sender % 3 {
@@ -109,8 +112,12 @@ fn swarm(arena: &mut Arena) -> Vec<Candidate> {
 #[test]
 fn a_panic_in_a_worker_costs_nothing_but_time() {
     for family in [Family::Ethereum, Family::Rollup] {
+        // Often the test's own thread has done everything before another one wakes up.
         let (mut broken, mut counted) = (0, 0);
-        for threads in [2, 4, 8, 2, 4, 8] {
+        for threads in [2, 4, 8].into_iter().cycle().take(ATTEMPTS_MAX) {
+            if broken == 3 {
+                break;
+            }
             let mut arena = Arena::new(family, threads, true);
             let group = swarm(&mut arena);
             let before = arena.state.clone();
@@ -129,15 +136,17 @@ fn a_panic_in_a_worker_costs_nothing_but_time() {
             let built = build(&arena.executor, &arena.attributes, before.clone(), &[], groups);
             arena.settle(&before, &built);
         }
-        assert!(broken > 0, "no other thread has ever read anything");
-        assert_eq!(counted, broken, "each panic is counted");
+        assert_eq!((broken, counted), (3, 3), "other threads read, and each panic is counted");
     }
 }
 
 #[test]
 fn a_panic_while_stretches_are_replayed_costs_nothing_but_time() {
-    let mut broken_ever = false;
-    for threads in [2, 4, 8] {
+    let mut broken_ever = 0;
+    for threads in [2, 4, 8].into_iter().cycle().take(ATTEMPTS_MAX) {
+        if broken_ever >= 3 {
+            break;
+        }
         let mut broken = 0;
         let mut arena = Arena::new(Family::Rollup, threads, true);
         let groups = (0..6).map(|_| (swarm(&mut arena), Limits::NONE)).collect();
@@ -160,9 +169,9 @@ fn a_panic_while_stretches_are_replayed_costs_nothing_but_time() {
             broken += u64::from(fragile.is_broken());
         }
         assert_eq!(arena.executor.stats().panics, broken);
-        broken_ever |= broken > 0;
+        broken_ever += broken;
     }
-    assert!(broken_ever, "no other thread has ever read anything");
+    assert!(broken_ever >= 3, "other threads read");
 }
 
 /// A block on a state that fails after so many reads: it fails with it, or did not need more.
