@@ -10,8 +10,8 @@ use crate::support::{
     wallet::{dev_account, sign, transfer},
 };
 
-/// More than enough gas for waypoints, even if a block ends in the middle.
-const TRANSFERS: u64 = 150;
+/// Enough gas for the waypoints of one block even if they come to lie in four.
+const TRANSFERS: u64 = 200;
 
 /// What a node counts that was killed after some work and started again.
 struct Restarted {
@@ -22,15 +22,15 @@ impl Restarted {
     /// `damage` is done to its journal while it is down.
     fn new(args: &[&str], damage: Option<&str>) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let args = [&["--threads", "2"], args].concat();
-        let node = Node::start(directory.path(), &args);
+        // Slots long enough for all of it, and short enough to be over before the state's first checkpoint.
+        let args = [&["--threads", "2", "--block-time", "2s"], args].concat();
         let sender = dev_account(0);
+        let sign = |nonce| sign(&sender, transfer(dev_account(9).address(), 5, nonce)).1;
+        let signed: Vec<_> = (0..TRANSFERS).map(sign).collect();
+        let node = Node::start(directory.path(), &args);
         // One after the other, so that the block is built in many groups.
-        let send = |nonce| {
-            let raw = sign(&sender, transfer(dev_account(9).address(), 5, nonce)).1;
-            node.rpc.call("eth_sendRawTransaction", json!([raw]))
-        };
-        let hashes: Vec<_> = (0..TRANSFERS).map(send).collect();
+        let send = |raw| node.rpc.call("eth_sendRawTransaction", json!([raw]));
+        let hashes: Vec<_> = signed.iter().map(send).collect();
         let last = hashes.last().unwrap();
         let receipt = node.rpc.receipt(last.as_str().unwrap());
         node.kill();
