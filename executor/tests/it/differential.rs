@@ -12,6 +12,7 @@ use std::sync::{Arc, LazyLock, Mutex};
 
 use millrace_executor::{Executor, ExecutorConfig};
 use millrace_protocol::{ChainSpec, EthereumForks};
+use millrace_types::Waypoint;
 use rand::Rng;
 
 use self::{
@@ -72,13 +73,18 @@ fn run_chain(family: Family, seed: u64, tally: &mut Tally) {
         let after = check(family, &before, &built);
         tally.add(&built);
 
+        // As they were recorded, or as the journal keeps them.
         let waypoints = &built.executed.waypoints;
-        let corrupted = corrupt(waypoints, &mut scene.dice);
-        for waypoints in [waypoints, &Vec::new(), &corrupted] {
+        let waypoints = match scene.dice.random_range(0..9) {
+            0 => waypoints.clone(),
+            stretches => Waypoint::coalesce(waypoints, &built.executed.receipts, stretches),
+        };
+        let corrupted = corrupt(&waypoints, &mut scene.dice);
+        for waypoints in [waypoints, Vec::new(), corrupted] {
             let replayer = replayer(family, scene.dice.random_range(1..=THREADS_MAX));
             let transactions = &built.executed.transactions;
             let again = replayer
-                .replay(attributes.clone(), transactions, waypoints, before.clone())
+                .replay(attributes.clone(), transactions, &waypoints, before.clone())
                 .unwrap();
             check_replay(&before, &built.executed, &after, &again);
         }

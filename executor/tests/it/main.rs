@@ -1,6 +1,7 @@
-//! The executor through its public face: the rules of the OP Stack, calls, estimates, and a block of mainnet.
+//! The executor through its public face: the rules of the OP Stack, calls, estimates, a block of mainnet, and made-up
+//! blocks on many threads against plain revm.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests, which print their seeds")]
 
 mod adversarial;
 mod calls;
