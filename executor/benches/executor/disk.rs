@@ -42,7 +42,7 @@ impl ColdDisk {
 
     /// Returns when what was asked for is in memory.
     pub(crate) fn read(&self, read: Read) {
-        let part = &self.warm[self.hasher.hash_one(&read) as usize % PARTS];
+        let part = &self.warm[self.hasher.hash_one(read) as usize % PARTS];
         if part.lock().unwrap().insert(read) {
             thread::sleep(self.nap);
         }

@@ -123,7 +123,8 @@ impl<'a> Simulation<'a> {
         let Costs { alone, in_lane, plan_per_tx, join_per_key, handover, rest_per_tx, again } =
             self.costs;
         let cost = self.scale * window.cost;
-        if threads == 1 || !governor.allows() {
+        // Where two threads never came to lanes, nothing is known about what lanes would cost.
+        if threads == 1 || in_lane == 0.0 || !governor.allows() {
             return alone * cost;
         }
         let planned = plan_per_tx * window.transactions();
