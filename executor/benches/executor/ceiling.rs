@@ -10,14 +10,16 @@ use std::{
 use rand::{SeedableRng, rngs::StdRng};
 
 use crate::{
-    check::Digest, ledger::Ledger, measure::Round, ours::Spent, plain::Plain, scene::Scene,
+    check::Digest, clock, ledger::Ledger, measure::Round, ours::Spent, plain::Plain, scene::Scene,
 };
 
 /// One worker's figures for a round.
 struct Turn {
     alone: Duration,
+    alone_cpu: Duration,
     /// From when to when it ran with the others.
     together: (Instant, Instant),
+    together_cpu: Duration,
 }
 
 /// Measures with so many workers, each of which makes its own scene.
@@ -46,9 +48,14 @@ pub(crate) fn run(
 fn gather<'a>(turns: impl Iterator<Item = &'a Turn> + Clone) -> Round {
     let began = turns.clone().map(|turn| turn.together.0).min().unwrap();
     let ended = turns.clone().map(|turn| turn.together.1).max().unwrap();
-    let plain = turns.map(|turn| turn.alone).sum();
-    let ours = Spent { run: ended - began, open_finish: Duration::ZERO };
-    Round { plain, ours, ..Round::default() }
+    let sum = |of: fn(&Turn) -> Duration| turns.clone().map(of).sum();
+    Round {
+        plain: sum(|turn| turn.alone),
+        plain_cpu: sum(|turn| turn.alone_cpu),
+        ours: Spent { run: ended - began, open_finish: Duration::ZERO },
+        // Where this is more than the workers took alone, they have stood in each other's way.
+        ours_cpu: sum(|turn| turn.together_cpu),
+    }
 }
 
 struct Worker<'a> {
@@ -62,38 +69,50 @@ impl<'a> Worker<'a> {
     }
 
     fn round(&mut self, me: usize, workers: usize, barrier: &Barrier) -> Turn {
-        let mut alone = (Duration::ZERO, Digest::default());
+        let mut alone = None;
         for turn in 0..workers {
             self.restore();
             barrier.wait();
             if turn == me {
-                let start = Instant::now();
-                let digest = self.execute();
-                alone = (start.elapsed(), digest);
+                alone = Some(self.execute());
             }
             barrier.wait();
         }
         self.restore();
         barrier.wait();
-        let start = Instant::now();
-        let digest = self.execute();
-        let together = (start, Instant::now());
+        let together = self.execute();
         barrier.wait();
-        assert_eq!(digest, alone.1, "the same transactions on the same state");
-        Turn { alone: alone.0, together }
+        let alone = alone.expect("every worker has a turn");
+        assert_eq!(alone.digest, together.digest, "the same transactions on the same state");
+        Turn {
+            alone: alone.ended - alone.began,
+            alone_cpu: alone.cpu,
+            together: (together.began, together.ended),
+            together_cpu: together.cpu,
+        }
     }
 
     fn restore(&mut self) {
         self.plain.ledger().restore(&self.scene.memory);
     }
 
-    fn execute(&mut self) -> Digest {
+    fn execute(&mut self) -> Execution {
         let mut digest = Digest::default();
+        let cpu = clock::thread();
+        let began = Instant::now();
         for block in &self.scene.blocks {
             self.plain.open(&block.attributes, block.envs.len());
             self.plain.run(&block.envs);
             digest += Digest::of(&self.plain.close());
         }
-        digest
+        Execution { began, ended: Instant::now(), cpu: clock::thread() - cpu, digest }
     }
+}
+
+/// One worker, once through all blocks.
+struct Execution {
+    began: Instant,
+    ended: Instant,
+    cpu: Duration,
+    digest: Digest,
 }
