@@ -291,6 +291,11 @@ pub(crate) fn vaults_fork(key: u64) -> Bytes {
     call("fork(uint256)", &[key.word()])
 }
 
+/// Stores somebody's balance and the hash of their code.
+pub(crate) fn vaults_look(key: u64, who: Address) -> Bytes {
+    call("look(uint256,address)", &[key.word(), who.word()])
+}
+
 pub(crate) fn vaults_tip() -> Bytes {
     call("tip()", &[])
 }

@@ -114,6 +114,22 @@ fn vaults_are_read_between_transfers() {
 }
 
 #[test]
+fn balances_are_read_while_they_are_added_to() {
+    on_any_number_of_threads(|arena| {
+        for round in 0..4 {
+            // Some look at accounts, each at its own, that others pay into, before them or after.
+            arena.crowd(|arena, sender| match (sender + round) % 3 {
+                0 => {
+                    let who = user(USERS + (sender + 7) % 16);
+                    arena.call(sender, VAULT_READER, vaults_look(sender as u64, who))
+                }
+                _ => arena.send(sender, user(USERS + sender % 16), 5, NOTHING),
+            });
+        }
+    });
+}
+
+#[test]
 fn money_arrives_just_in_time() {
     const PURSE: u64 = 1_000_000_000_000_000_000;
     on_any_number_of_threads(|arena| {

@@ -4,7 +4,9 @@
 #[path = "../../zoo/mod.rs"]
 mod contracts;
 
-use alloy_primitives::{Address, B256, Bytes, LogData, TxKind, U256, address, keccak256};
+use alloy_primitives::{
+    Address, B256, Bytes, KECCAK256_EMPTY, LogData, TxKind, U256, address, keccak256,
+};
 use millrace_executor::{OpenBlock, StateView};
 use millrace_protocol::predeploys::{BASE_FEE_VAULT, SEQUENCER_FEE_VAULT};
 
@@ -282,6 +284,13 @@ fn the_reader_sees_the_vaults_as_they_are() {
     assert_ne!(visit.slot(VAULT_READER, 1_u64), U256::ZERO);
     visit.succeed(ALICE, VAULT_READER, 0, vaults_fork(4));
     visit.succeed(ALICE, VAULT_READER, 4, vaults_tip());
+    visit.succeed(ALICE, VAULT_READER, 0, vaults_look(8, CONTRACT));
+    let snapshot = mapping_slot(U256::ZERO, 8_u64);
+    assert_eq!(visit.slot(VAULT_READER, snapshot + U256::from(4)), U256::ZERO);
+    visit.succeed(BOB, CONTRACT, 6, Bytes::new());
+    visit.succeed(ALICE, VAULT_READER, 0, vaults_look(8, CONTRACT));
+    assert_eq!(visit.slot(VAULT_READER, snapshot + U256::from(4)), U256::from(6));
+    assert_eq!(visit.slot(VAULT_READER, snapshot + U256::from(5)), KECCAK256_EMPTY.word());
 }
 
 #[test]

@@ -33,6 +33,9 @@ pub(super) struct Crowd<'a> {
     users: Vec<Address>,
     /// What this block is mostly about.
     fashion: Vec<Pursuit>,
+    /// Whether they mostly leave each other alone. Where everybody meets everybody, all is run again in order, and what
+    /// lanes get wrong would not show.
+    calm: bool,
     /// How likely it is that a recipient or a market is the hot one.
     heat: f64,
     /// Mistakes are rare in some blocks and frequent in others.
@@ -53,7 +56,9 @@ impl<'a> Crowd<'a> {
             _ => users.len(),
         };
         let senders = users.choose_multiple(dice, count).copied().collect();
+        let calm = dice.random_bool(0.3);
         let fashion = match dice.random_range(0..3) {
+            _ if calm => Pursuit::CALM.to_vec(),
             0 => vec![*Pursuit::ALL.choose(dice).unwrap()],
             1 => Pursuit::ALL.choose_multiple(dice, 3).copied().collect(),
             _ => Pursuit::ALL.to_vec(),
@@ -64,7 +69,8 @@ impl<'a> Crowd<'a> {
             senders,
             users,
             fashion,
-            heat: *[0.0, 0.3, 0.9].choose(dice).unwrap(),
+            heat: if calm { 0.0 } else { *[0.0, 0.3, 0.9].choose(dice).unwrap() },
+            calm,
             clumsiness: *[0.0, 0.05, 0.4].choose(dice).unwrap(),
             knows_blobs: scene.family == Family::Ethereum,
             nonces: HashMap::new(),

@@ -59,7 +59,7 @@ impl Scene {
     pub(super) fn new(family: Family, seed: u64) -> Self {
         let mut dice = StdRng::seed_from_u64(seed);
         let user = |index: u8| Address::with_last_byte(index).create(0);
-        let rich = dice.random_range(4..24);
+        let rich = if dice.random_bool(0.5) { 80 } else { dice.random_range(4..24) };
         let mut users: Vec<_> = (0..rich).map(user).collect();
         users.extend(KEYED.iter());
         users.extend((100..106).map(user));

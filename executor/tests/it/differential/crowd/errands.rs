@@ -31,6 +31,10 @@ pub(super) enum Pursuit {
 }
 
 impl Pursuit {
+    /// What people can do without getting into each other's way, as a rule.
+    pub(super) const CALM: [Self; 6] =
+        [Self::Transfer, Self::Transfer, Self::Token, Self::Game, Self::Vaults, Self::Thrash];
+
     pub(super) const ALL: [Self; 16] = [
         Self::Transfer,
         Self::Token,
@@ -118,6 +122,7 @@ impl Crowd<'_> {
             Pursuit::Thrash => {
                 let (seed, count) = (self.dice.random_range(0..20), self.dice.random_range(0..12));
                 let range = *[1, 4, 40, 4_000].choose(self.dice).unwrap();
+                let range = if self.calm { 1 << 40 } else { range };
                 let first = self.dice.random_range(0..range);
                 Errand::call(
                     THRASHER,
@@ -220,6 +225,12 @@ impl Crowd<'_> {
 
     fn vaults_call(&mut self) -> Errand {
         let key = self.dice.random_range(0..5);
+        if self.calm || self.chance(0.4) {
+            // At somebody who is perhaps being paid, or nobody yet.
+            let nobody = Address::repeat_byte(self.dice.random_range(0xa0..0xa8));
+            let who = if self.chance(0.3) { nobody } else { self.user() };
+            return Errand::call(VAULT_READER, vaults_look(self.dice.random_range(0..40), who));
+        }
         let input = match self.dice.random_range(0..8) {
             0 => vaults_fold(),
             1 | 2 => vaults_fork(key),
