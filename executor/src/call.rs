@@ -8,7 +8,7 @@ use revm::{context::result::HaltReason as EvmHalt, state::Bytecode};
 
 use crate::{
     BlobFee, BlockContext, ExecuteError, Executor, Rejection, StateError, StateView,
-    evm::{CodeCache, EvmTx, Execution, Halt, Lists, Machine, Overlay, Role, Stop},
+    evm::{EvmTx, Execution, Halt, Lists, Machine, Overlay, Role, Stop},
 };
 
 /// A transaction that nobody signed.
@@ -221,7 +221,7 @@ impl Executor {
         request: &CallRequest,
         overrides: &StateOverrides,
     ) -> Result<Machine, CallError> {
-        let mut overlay = Overlay::new(view, CodeCache::default());
+        let mut overlay = Overlay::new(view);
         for (address, account) in overrides {
             override_account(&mut overlay, *address, account)?;
         }

@@ -30,7 +30,6 @@ use revm::{
 };
 
 pub(crate) use self::{
-    code_cache::CodeCache,
     error::{Halt, Stop},
     frozen::Frozen,
     join::{Join, Keep, Redo},

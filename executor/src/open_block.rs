@@ -69,7 +69,7 @@ impl OpenBlock {
         view: Arc<dyn StateView>,
     ) -> Result<Self, ExecuteError> {
         let rules = Executor::rules(&chain, attributes.timestamp)?;
-        let mut overlay = Overlay::new(view.clone(), workshop.borrow_codes());
+        let mut overlay = workshop.overlay(view.clone());
         overlay.set_block_hash(attributes.parent.number, attributes.parent.hash());
         Ok(Self {
             chain,
@@ -156,6 +156,8 @@ impl OpenBlock {
         let candidates = candidates.into();
         self.group(|block, machine| {
             let mut outcomes = Vec::with_capacity(candidates.len());
+            block.transactions.reserve(candidates.len());
+            block.receipts.reserve(candidates.len());
             while outcomes.len() < candidates.len() {
                 let next = outcomes.len();
                 if (limits.expired)() {
@@ -270,7 +272,7 @@ impl OpenBlock {
     pub fn finish(mut self) -> Result<Executed, ExecuteError> {
         let overlay = self.overlay.take().ok_or_else(failed_before)?;
         let diff = Arc::new(overlay.all_changes());
-        self.workshop.return_codes(overlay.into_codes());
+        self.workshop.put_away(overlay);
         self.lanes.dismiss();
         Ok(Executed {
             rules: self.rules,

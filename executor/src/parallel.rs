@@ -48,8 +48,8 @@ use self::{
     stats::{Stats, WindowReport},
 };
 use crate::{
-    Candidate, StateError,
-    evm::{Blueprint, CodeCache, EvmTx, Frozen, Join, Keep, Machine, Overlay, Redo},
+    Candidate, StateError, StateView,
+    evm::{Blueprint, EvmTx, Frozen, Join, Keep, Machine, Overlay, Redo},
 };
 
 /// Candidates that are looked at together, at most.
@@ -63,7 +63,8 @@ const WINDOW_GAS_MAX: u64 = 512_000_000;
 pub(crate) struct Workshop {
     pool: Pool,
     learned: Mutex<Learned>,
-    codes: Mutex<Vec<CodeCache>>,
+    blocks: Shelf,
+    lanes: Shelf,
     stats: Stats,
 }
 
@@ -84,7 +85,8 @@ impl Workshop {
                 forecast: Forecast::default(),
                 governor: Governor::new(eager),
             }),
-            codes: Mutex::default(),
+            blocks: Shelf::default(),
+            lanes: Shelf::default(),
             stats: Stats::default(),
         }
     }
@@ -93,16 +95,41 @@ impl Workshop {
         self.stats.read()
     }
 
-    /// Code that earlier blocks have run, if some is not in use.
-    pub(crate) fn borrow_codes(&self) -> CodeCache {
-        lock(&self.codes).pop().unwrap_or_default()
+    /// An overlay for a block on this state.
+    pub(crate) fn overlay(&self, view: Arc<dyn StateView>) -> Overlay {
+        match self.blocks.take() {
+            Some(mut overlay) => {
+                overlay.reset(view);
+                overlay
+            }
+            None => Overlay::new(view),
+        }
     }
 
-    /// For the next block.
-    pub(crate) fn return_codes(&self, codes: CodeCache) {
-        let mut shelf = lock(&self.codes);
-        if shelf.len() < 2 * self.pool.width() {
-            shelf.push(codes);
+    /// Keeps a block's overlay for another one.
+    pub(crate) fn put_away(&self, overlay: Overlay) {
+        self.blocks.put(overlay, self.pool.width());
+    }
+}
+
+/// Overlays that are not in use. They keep their code and their memory, which is in the caches and need not be asked of the
+/// system again.
+#[derive(Debug, Default)]
+struct Shelf(Mutex<Vec<Overlay>>);
+
+/// One that an exceptional block has blown up beyond this is not kept: emptying it takes time by its size.
+const CAPACITY_KEPT_MAX: usize = 1 << 20;
+
+impl Shelf {
+    fn take(&self) -> Option<Overlay> {
+        lock(&self.0).pop()
+    }
+
+    fn put(&self, mut overlay: Overlay, width: usize) {
+        overlay.clear();
+        let mut overlays = lock(&self.0);
+        if overlays.len() <= width && overlay.capacity() <= CAPACITY_KEPT_MAX {
+            overlays.push(overlay);
         }
     }
 }
@@ -225,12 +252,13 @@ impl Lanes {
     /// Ends the block's use of code that others may need.
     pub(crate) fn dismiss(&mut self) {
         for overlay in self.idle.drain(..) {
-            self.workshop.return_codes(overlay.into_codes());
+            self.workshop.lanes.put(overlay, self.workshop.pool.width());
         }
     }
 
     fn overlay(&mut self) -> Overlay {
-        self.idle.pop().unwrap_or_else(|| Overlay::for_lane(self.workshop.borrow_codes()))
+        let idle = self.idle.pop().or_else(|| self.workshop.lanes.take());
+        idle.unwrap_or_else(Overlay::for_lane)
     }
 
     /// Puts together what the lanes did, and learns from it.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use alloy_primitives::{Address, B256, Bytes, U256};
 use millrace_types::Account;
 
-use super::{CodeCache, Overlay};
+use super::Overlay;
 use crate::{StateError, StateView};
 
 /// Reads go past whatever fees the overlay holds back: lanes must not rely on accounts that are owed some.
@@ -75,12 +75,12 @@ impl StateView for Absent {
 impl Overlay {
     /// An overlay on nothing, to hold the place of one that is lent out.
     pub(crate) fn absent() -> Self {
-        Self::new(Self::nothing(), CodeCache::default())
+        Self::new(Self::nothing())
     }
 
     /// An overlay for a lane, which will be told on what: it notes what transactions touch.
-    pub(crate) fn for_lane(codes: CodeCache) -> Self {
-        let mut overlay = Self::new(Self::nothing(), codes);
+    pub(crate) fn for_lane() -> Self {
+        let mut overlay = Self::absent();
         overlay.note_touches();
         overlay
     }
@@ -88,6 +88,11 @@ impl Overlay {
     /// Lets go of the state below. What was read or changed stays.
     pub(crate) fn let_go(&mut self) {
         self.view = Self::nothing();
+    }
+
+    /// Forgets everything but code.
+    pub(crate) fn clear(&mut self) {
+        self.reset(Self::nothing());
     }
 
     fn nothing() -> Arc<dyn StateView> {

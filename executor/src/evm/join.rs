@@ -211,7 +211,10 @@ impl Placed<'_> {
             if slot.access != Access::Written || slot.epoch != owner.epoch {
                 continue;
             }
-            let epoch = below.accounts[self.accounts[slot.owner as usize] as usize].epoch;
+            let owner = self.accounts[slot.owner as usize];
+            let target = &mut below.accounts[owner as usize];
+            target.mark_storage(owner, &mut below.dirty);
+            let epoch = target.epoch;
             below.slots[*place as usize].change(*place, slot.value, epoch, &mut below.dirty_slots);
         }
         below.deployed.append(&mut self.overlay.deployed);

@@ -1,6 +1,10 @@
 //! The state that a block's transactions see: the view before the block, and on top what they changed.
 
-use std::{collections::hash_map::Entry as MapEntry, sync::Arc};
+use std::{
+    collections::hash_map::Entry as MapEntry,
+    hash::{Hash, Hasher},
+    sync::Arc,
+};
 
 use alloy_primitives::{
     Address, B256, Bytes, U256,
@@ -10,7 +14,7 @@ use millrace_types::{Account, AccountDiff, StateDiff, StorageMap};
 use revm::{
     Database,
     primitives::KECCAK_EMPTY,
-    state::{AccountInfo, Bytecode, EvmState},
+    state::{AccountId, AccountInfo, Bytecode, EvmState},
 };
 
 use super::{
@@ -27,7 +31,7 @@ pub(crate) struct Overlay {
     pub(super) view: Arc<dyn StateView>,
     places: AddressMap<u32>,
     pub(super) accounts: Vec<Cached>,
-    slot_places: HashMap<(u32, U256), u32>,
+    slot_places: HashMap<SlotKey, u32>,
     pub(super) slots: Vec<Slot>,
     codes: CodeCache,
     block_hashes: HashMap<u64, B256>,
@@ -64,6 +68,23 @@ pub(super) struct Cached {
     pub(super) access: Access,
 }
 
+/// Names a slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct SlotKey {
+    owner: u32,
+    key: U256,
+}
+
+/// Limb by limb: the derived way goes over bytes, which takes three times as long.
+impl Hash for SlotKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        for limb in self.key.as_limbs() {
+            state.write_u64(*limb);
+        }
+        state.write_u32(self.owner);
+    }
+}
+
 /// A slot that somebody asked for.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Slot {
@@ -86,14 +107,14 @@ pub(super) struct Credit {
 }
 
 impl Overlay {
-    pub(crate) fn new(view: Arc<dyn StateView>, codes: CodeCache) -> Self {
+    pub(crate) fn new(view: Arc<dyn StateView>) -> Self {
         Self {
             view,
             places: AddressMap::default(),
             accounts: Vec::new(),
             slot_places: HashMap::default(),
             slots: Vec::new(),
-            codes,
+            codes: CodeCache::default(),
             block_hashes: HashMap::default(),
             dirty: Vec::new(),
             dirty_slots: Vec::new(),
@@ -123,8 +144,9 @@ impl Overlay {
         }
     }
 
-    pub(crate) fn into_codes(self) -> CodeCache {
-        self.codes
+    /// How much memory it has grown to hold, in accounts and slots.
+    pub(crate) fn capacity(&self) -> usize {
+        self.places.capacity() + self.slot_places.capacity()
     }
 
     /// Makes a block's hash known that the view may not know yet: the parent's.
@@ -188,7 +210,10 @@ impl Overlay {
 
     fn commit_account(&mut self, address: Address, account: revm::state::Account) {
         // A transaction touches only what it loaded, and loading it gave it a place.
-        let place = self.places[&address];
+        let place = match account.info.account_id {
+            Some(place) => place.get() as u32,
+            None => self.places[&address],
+        };
         let cached = &mut self.accounts[place as usize];
         // An account that was touched and is empty does not exist (EIP-161), as if it had destroyed itself.
         if account.is_selfdestructed() || account.info.is_empty() {
@@ -206,7 +231,7 @@ impl Overlay {
             balance: info.balance,
             bytecode_hash: (info.code_hash != KECCAK_EMPTY).then_some(info.code_hash),
         });
-        let mut changed = cached.account != after;
+        let changed = cached.account != after;
         if changed
             && let Some(hash) = after.and_then(|account| account.bytecode_hash)
             && cached.account.and_then(|before| before.bytecode_hash) != Some(hash)
@@ -216,20 +241,19 @@ impl Overlay {
             self.codes.insert(hash, code);
         }
         cached.account = after;
+        if changed {
+            cached.mark(place, &mut self.dirty);
+        }
         let epoch = cached.epoch;
         for (key, slot) in account.storage {
             if slot.is_changed() {
-                changed = true;
                 self.change_slot(place, epoch, key, slot.present_value);
             }
-        }
-        if changed {
-            self.accounts[place as usize].mark(place, &mut self.dirty);
         }
     }
 
     fn change_slot(&mut self, owner: u32, epoch: u32, key: U256, value: U256) {
-        let index = match self.slot_places.entry((owner, key)) {
+        let index = match self.slot_places.entry(SlotKey { owner, key }) {
             Entry::Occupied(entry) => *entry.get(),
             Entry::Vacant(entry) => {
                 // Of an account created by this transaction: the view was not asked.
@@ -242,6 +266,7 @@ impl Overlay {
             }
         };
         self.slots[index as usize].change(index, value, epoch, &mut self.dirty_slots);
+        self.accounts[owner as usize].mark_storage(owner, &mut self.dirty);
     }
 
     /// Moves ether and pays for it, when that is all that a transaction does: both accounts are known to have no code.
@@ -410,6 +435,33 @@ impl Overlay {
         }
     }
 
+    /// The value of a slot of the account at a place.
+    fn slot(&mut self, owner: u32, key: U256) -> Result<U256, StateError> {
+        let Cached { address, epoch, .. } = self.accounts[owner as usize];
+        let (index, value) = match self.slot_places.entry(SlotKey { owner, key }) {
+            Entry::Occupied(entry) => {
+                let slot = &mut self.slots[*entry.get() as usize];
+                if slot.epoch != epoch {
+                    (slot.value, slot.epoch) = (U256::ZERO, epoch);
+                }
+                (*entry.get(), slot.value)
+            }
+            Entry::Vacant(entry) => {
+                let value =
+                    if epoch > 0 { U256::ZERO } else { self.view.storage(&address, &key)? };
+                let index = self.slots.len() as u32;
+                self.slots.push(Slot::new(owner, key, value, epoch));
+                (*entry.insert(index), value)
+            }
+        };
+        if let Some(touches) = &mut self.touches {
+            touches.add(Key::slot(index));
+            let slot = &mut self.slots[index as usize];
+            slot.access = slot.access.max(Access::Read);
+        }
+        Ok(value)
+    }
+
     pub(super) fn place(&mut self, address: Address) -> Result<u32, StateError> {
         match self.places.entry(address) {
             Entry::Occupied(entry) => Ok(*entry.get()),
@@ -437,7 +489,7 @@ impl Overlay {
 
     /// The place of a slot that another overlay has read from the same state.
     pub(super) fn adopt_slot(&mut self, owner: u32, key: U256, value: U256) -> u32 {
-        match self.slot_places.entry((owner, key)) {
+        match self.slot_places.entry(SlotKey { owner, key }) {
             Entry::Occupied(entry) => *entry.get(),
             Entry::Vacant(entry) => {
                 let index = self.slots.len() as u32;
@@ -460,7 +512,11 @@ impl Overlay {
     pub(super) fn peek_slot(&self, address: &Address, key: &U256) -> Result<U256, StateError> {
         let Some(place) = self.places.get(address) else { return self.view.storage(address, key) };
         let epoch = self.accounts[*place as usize].epoch;
-        match self.slot_places.get(&(*place, *key)).map(|index| self.slots[*index as usize]) {
+        match self
+            .slot_places
+            .get(&SlotKey { owner: *place, key: *key })
+            .map(|index| self.slots[*index as usize])
+        {
             Some(slot) if slot.epoch == epoch => Ok(slot.value),
             _ if epoch > 0 => Ok(U256::ZERO),
             _ => self.view.storage(address, key),
@@ -514,8 +570,14 @@ impl Cached {
         }
     }
 
+    /// Notes that the account changed.
     pub(super) fn mark(&mut self, place: u32, dirty: &mut Vec<u32>) {
         self.access = Access::Written;
+        self.mark_storage(place, dirty);
+    }
+
+    /// Notes that its storage did. Who reads the account itself, as every call does for the code, need not care.
+    pub(super) fn mark_storage(&mut self, place: u32, dirty: &mut Vec<u32>) {
         self.changed = true;
         if !self.dirty {
             self.dirty = true;
@@ -561,7 +623,8 @@ impl Database for Overlay {
             balance: account.balance,
             nonce: account.nonce,
             code_hash: account.bytecode_hash.unwrap_or(KECCAK_EMPTY),
-            account_id: None,
+            // Saves looking the account up again for each of its slots, and when it has changed.
+            account_id: AccountId::new(place as usize),
             code,
         }))
     }
@@ -578,29 +641,16 @@ impl Database for Overlay {
 
     fn storage(&mut self, address: Address, key: U256) -> Result<U256, StateError> {
         let owner = self.place(address)?;
-        let epoch = self.accounts[owner as usize].epoch;
-        let (index, value) = match self.slot_places.entry((owner, key)) {
-            Entry::Occupied(entry) => {
-                let slot = &mut self.slots[*entry.get() as usize];
-                if slot.epoch != epoch {
-                    (slot.value, slot.epoch) = (U256::ZERO, epoch);
-                }
-                (*entry.get(), slot.value)
-            }
-            Entry::Vacant(entry) => {
-                let value =
-                    if epoch > 0 { U256::ZERO } else { self.view.storage(&address, &key)? };
-                let index = self.slots.len() as u32;
-                self.slots.push(Slot::new(owner, key, value, epoch));
-                (*entry.insert(index), value)
-            }
-        };
-        if let Some(touches) = &mut self.touches {
-            touches.add(Key::slot(index));
-            let slot = &mut self.slots[index as usize];
-            slot.access = slot.access.max(Access::Read);
-        }
-        Ok(value)
+        self.slot(owner, key)
+    }
+
+    fn storage_by_account_id(
+        &mut self,
+        _: Address,
+        place: AccountId,
+        key: U256,
+    ) -> Result<U256, StateError> {
+        self.slot(place.get() as u32, key)
     }
 
     fn block_hash(&mut self, number: u64) -> Result<B256, StateError> {

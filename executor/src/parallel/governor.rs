@@ -9,7 +9,7 @@ const WEIGHT_MIN: u64 = 400_000;
 const PROMISE_MIN: u64 = 125;
 
 /// After windows that did not pay, so many are run sequentially before the next attempt, at most.
-const PAUSE_MAX: u32 = 64;
+const PAUSE_MAX: u32 = 16;
 
 /// Decides window by window.
 ///
@@ -98,11 +98,11 @@ mod tests {
     #[test]
     fn pauses_double_while_it_does_not_pay_and_end_when_it_does() {
         let mut governor = Governor::default();
-        for pause in [0, 1, 2, 4, 8, 16, 32, 64, 64] {
+        for pause in [0, 1, 2, 4, 8, 16, 16] {
             assert_eq!(windows_until_allowed(&mut governor), pause);
             governor.judge(&report(100, 120));
         }
-        assert_eq!(windows_until_allowed(&mut governor), 64);
+        assert_eq!(windows_until_allowed(&mut governor), 16);
         governor.judge(&report(100, 60));
         assert_eq!(windows_until_allowed(&mut governor), 0);
     }
