@@ -269,7 +269,15 @@ impl Lanes {
         plan: &Plan,
         runs: &mut [LaneRun],
     ) -> Result<Vec<Attempt>, StateError> {
-        let doomed = window.without_room(plan, runs);
+        let mut doomed = window.without_room(plan, runs);
+        // Where the order is fixed everything is run again unless everything ran: then nothing may stay of the rest.
+        let is_whole = |(run, picks): (&LaneRun, &Vec<u32>)| {
+            let ran = |attempt: &Attempt| matches!(attempt, Attempt::Ran(..));
+            run.attempts.len() == picks.len() && run.attempts.iter().all(ran)
+        };
+        if window.keep == Keep::AllOrNothing && !runs.iter().zip(&plan.lanes).all(is_whole) {
+            doomed[0].push(0);
+        }
         let mut overlays: Vec<_> = runs.iter_mut().map(|run| &mut run.overlay).collect();
         let redo = self.join.join(machine.overlay(), &mut overlays, &doomed, window.keep)?;
         self.learn(window, plan, runs, &redo);

@@ -41,11 +41,14 @@ impl Access {
 
     /// Whether it matters in which order two lanes did this.
     pub(super) fn conflicts(self, other: Self) -> bool {
-        match (self, other) {
-            (Self::None, _) | (_, Self::None) => false,
-            (Self::Credited, Self::Credited) | (Self::Read, Self::Read) => false,
-            _ => true,
-        }
+        let harmless = matches!(
+            (self, other),
+            (Self::None, _)
+                | (_, Self::None)
+                | (Self::Credited, Self::Credited)
+                | (Self::Read, Self::Read)
+        );
+        !harmless
     }
 }
 

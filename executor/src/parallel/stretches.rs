@@ -29,7 +29,7 @@ pub(crate) struct Stretches<'a> {
 
 /// What one stretch is, or what all promises together are.
 enum Piece {
-    Stretch(Result<Executed, ExecuteError>),
+    Stretch(Box<Result<Executed, ExecuteError>>),
     Whole(Arc<StateDiff>),
 }
 
@@ -85,7 +85,7 @@ impl<'a> Stretches<'a> {
                 view: self.view.clone(),
                 promised,
             };
-            errands.give(index, move || Piece::Stretch(block.execute(&transactions)));
+            errands.give(index, move || Piece::Stretch(Box::new(block.execute(&transactions))));
         }
         let diffs: Vec<_> = stretches.iter().map(|stretch| stretch.diff.clone()).collect();
         errands.give(stretches.len(), move || {
@@ -98,10 +98,9 @@ impl<'a> Stretches<'a> {
         let mut whole = None;
         while let Some((index, piece)) = errands.next() {
             match piece {
-                Ok(Piece::Stretch(Ok(executed))) => pieces[index] = Some(executed),
+                // Whether an error is the promise's fault comes out when the block is executed without it.
+                Ok(Piece::Stretch(executed)) => pieces[index] = executed.ok(),
                 Ok(Piece::Whole(diff)) => whole = Some(diff),
-                // Whether it is the promise's fault comes out when the block is executed without it.
-                Ok(Piece::Stretch(Err(_))) => {}
                 Err(_) => self.workshop.stats.panicked(),
             }
         }

@@ -13,5 +13,6 @@ mod fees;
 mod forks;
 mod mainnet;
 mod oracle;
+mod threads;
 mod world;
 mod zoo;
