@@ -34,7 +34,7 @@ pub struct Config {
     pub block_time_s: u64,
     /// The gas limit of a block.
     pub gas_limit: u64,
-    /// How many threads recover senders and hash the state.
+    /// How many threads execute blocks, recover senders and hash the state.
     pub threads: usize,
     /// The journal's database; `None` is SQLite in the data directory.
     pub journal: Option<Location>,

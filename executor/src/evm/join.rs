@@ -211,11 +211,7 @@ impl Placed<'_> {
             if slot.access != Access::Written || slot.epoch != owner.epoch {
                 continue;
             }
-            let owner = self.accounts[slot.owner as usize];
-            let target = &mut below.accounts[owner as usize];
-            target.mark_storage(owner, &mut below.dirty);
-            let epoch = target.epoch;
-            below.slots[*place as usize].change(*place, slot.value, epoch, &mut below.dirty_slots);
+            below.write_slot(*place, slot.value);
         }
         below.deployed.append(&mut self.overlay.deployed);
     }

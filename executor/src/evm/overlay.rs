@@ -65,6 +65,10 @@ pub(super) struct Cached {
     pub(super) newly_wiped: bool,
     /// How often its storage was wiped: slots of an earlier epoch are gone, and so is the view's storage from the first on.
     pub(super) epoch: u32,
+    /// How many of its slots are in the list of dirty ones, and how many changed since the overlay was made: a map that
+    /// knows how large it gets is filled twice as fast.
+    dirty_slots: u32,
+    changed_slots: u32,
     pub(super) access: Access,
 }
 
@@ -265,8 +269,24 @@ impl Overlay {
                 *entry.insert(index)
             }
         };
-        self.slots[index as usize].change(index, value, epoch, &mut self.dirty_slots);
-        self.accounts[owner as usize].mark_storage(owner, &mut self.dirty);
+        self.write_slot(index, value);
+    }
+
+    /// Gives a slot that is here a value.
+    pub(super) fn write_slot(&mut self, index: u32, value: U256) {
+        let slot = &mut self.slots[index as usize];
+        let owner = &mut self.accounts[slot.owner as usize];
+        owner.mark_storage(slot.owner, &mut self.dirty);
+        (slot.value, slot.epoch, slot.access) = (value, owner.epoch, Access::Written);
+        if !slot.changed {
+            slot.changed = true;
+            owner.changed_slots += 1;
+        }
+        if !slot.dirty {
+            slot.dirty = true;
+            owner.dirty_slots += 1;
+            self.dirty_slots.push(index);
+        }
     }
 
     /// Moves ether and pays for it, when that is all that a transaction does: both accounts are known to have no code.
@@ -319,7 +339,8 @@ impl Overlay {
             let cached = &mut self.accounts[place as usize];
             cached.dirty = false;
             let wiped = std::mem::take(&mut cached.newly_wiped);
-            let storage = StorageMap::default();
+            let slots = std::mem::take(&mut cached.dirty_slots);
+            let storage = storage_for(slots);
             diff.accounts
                 .insert(cached.address, AccountDiff { account: cached.account, wiped, storage });
         }
@@ -351,8 +372,9 @@ impl Overlay {
         let changed = || self.accounts.iter().filter(|cached| cached.changed);
         diff.accounts.reserve(changed().count());
         diff.accounts.extend(changed().map(|cached| {
-            let Cached { address, account, epoch, .. } = *cached;
-            (address, AccountDiff { account, wiped: epoch > 0, storage: StorageMap::default() })
+            let Cached { address, account, epoch, changed_slots, .. } = *cached;
+            let storage = storage_for(changed_slots);
+            (address, AccountDiff { account, wiped: epoch > 0, storage })
         }));
         let mut account: Option<(u32, &mut AccountDiff)> = None;
         for slot in self.slots.iter().filter(|slot| slot.changed) {
@@ -540,6 +562,10 @@ impl Overlay {
     }
 }
 
+fn storage_for(slots: u32) -> StorageMap {
+    StorageMap::with_capacity_and_hasher(slots as usize, Default::default())
+}
+
 /// The block's beneficiary and, on a rollup, the vaults.
 pub(crate) type FeeRecipients = [Address; 4];
 
@@ -566,6 +592,8 @@ impl Cached {
             changed: false,
             newly_wiped: false,
             epoch: 0,
+            dirty_slots: 0,
+            changed_slots: 0,
             access: Access::None,
         }
     }
@@ -587,15 +615,6 @@ impl Cached {
 }
 
 impl Slot {
-    pub(super) fn change(&mut self, index: u32, value: U256, epoch: u32, dirty: &mut Vec<u32>) {
-        (self.value, self.epoch, self.access) = (value, epoch, Access::Written);
-        self.changed = true;
-        if !self.dirty {
-            self.dirty = true;
-            dirty.push(index);
-        }
-    }
-
     const fn new(owner: u32, key: U256, value: U256, epoch: u32) -> Self {
         Self { owner, key, value, dirty: false, changed: false, epoch, access: Access::None }
     }

@@ -38,7 +38,7 @@ pub struct Settings {
     /// The gas limit of a block [default: 200000000].
     #[arg(long, env = "MILLRACE_GAS_LIMIT", value_name = "GAS")]
     pub gas_limit: Option<u64>,
-    /// How many threads recover senders and hash the state [default: one a core].
+    /// How many threads execute blocks, recover senders and hash the state [default: one a core].
     #[arg(long, env = "MILLRACE_THREADS", value_name = "N")]
     pub threads: Option<usize>,
     /// How logs are written [default: text].
