@@ -46,6 +46,9 @@ pub struct OpenBlock {
 /// Candidates that run sequentially are cut into stretches of so much gas, so that each gets its waypoint.
 const STRETCH_GAS: u64 = 2_000_000;
 
+/// Transactions whose accounts are looked up together.
+pub(crate) const LOOK_AHEAD: usize = 16;
+
 /// Of a block whose order is fixed so many transactions are tried in lanes together: one wrong forecast costs them all.
 const FIXED_WINDOW_MAX: usize = 256;
 
@@ -223,8 +226,11 @@ impl OpenBlock {
         machine: &mut Machine,
         transactions: &[Arc<Transaction>],
     ) -> Result<Vec<Outcome>, ExecuteError> {
-        for transaction in transactions {
-            self.include_fixed(machine, transaction)?;
+        for next in transactions.chunks(LOOK_AHEAD) {
+            machine.overlay().look_ahead(next.iter().map(|transaction| &**transaction));
+            for transaction in next {
+                self.include_fixed(machine, transaction)?;
+            }
         }
         Ok(Vec::new())
     }
@@ -385,15 +391,18 @@ impl OpenBlock {
         outcomes: &mut Vec<Outcome>,
     ) -> Result<(), ExecuteError> {
         let mut stretch_end = self.gas_used + STRETCH_GAS;
-        for candidate in candidates {
-            if self.gas_used >= stretch_end {
-                self.set_waypoint(machine)?;
-                stretch_end = self.gas_used + STRETCH_GAS;
-                if (limits.expired)() {
-                    break;
+        for next in candidates.chunks(LOOK_AHEAD) {
+            machine.overlay().look_ahead(next.iter().map(|candidate| &*candidate.transaction));
+            for candidate in next {
+                if self.gas_used >= stretch_end {
+                    self.set_waypoint(machine)?;
+                    stretch_end = self.gas_used + STRETCH_GAS;
+                    if (limits.expired)() {
+                        return Ok(());
+                    }
                 }
+                outcomes.push(self.attempt(machine, candidate, limits)?);
             }
-            outcomes.push(self.attempt(machine, candidate, limits)?);
         }
         Ok(())
     }

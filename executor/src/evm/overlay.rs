@@ -6,11 +6,12 @@ use std::{
     sync::Arc,
 };
 
+use alloy_consensus::Transaction as _;
 use alloy_primitives::{
     Address, B256, Bytes, U256,
     map::{AddressMap, Entry, HashMap},
 };
-use millrace_types::{Account, AccountDiff, StateDiff, StorageMap};
+use millrace_types::{Account, AccountDiff, StateDiff, StorageMap, Transaction};
 use revm::{
     Database,
     primitives::KECCAK_EMPTY,
@@ -173,6 +174,19 @@ impl Overlay {
     /// What is owed to each recipient of fees.
     pub(crate) fn take_credits(&mut self) -> impl Iterator<Item = (Address, U256)> {
         self.credits.drain(..).map(|credit| (credit.recipient, credit.amount))
+    }
+
+    /// Looks up the accounts that transactions are about to name.
+    ///
+    /// Each lookup waits for memory a few times, and what waits here waits at once; in the middle of a transaction one
+    /// would wait after the other. What cannot be read is left for the transaction to find out.
+    pub(crate) fn look_ahead<'a>(&mut self, transactions: impl Iterator<Item = &'a Transaction>) {
+        for transaction in transactions {
+            let _ = self.place(transaction.sender());
+            if let Some(recipient) = transaction.to() {
+                let _ = self.place(recipient);
+            }
+        }
     }
 
     /// From now on the overlay notes what transactions touch.

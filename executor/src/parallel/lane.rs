@@ -10,6 +10,7 @@ use millrace_types::Transaction;
 use crate::{
     Candidate, Invalid, Rejection,
     evm::{Blueprint, EvmTx, Frozen, Machine, Overlay, Ran, Stop},
+    open_block::LOOK_AHEAD,
 };
 
 /// What became of a candidate in its lane.
@@ -50,7 +51,12 @@ pub(crate) fn run(
     overlay.reset(frozen);
     let mut machine = Machine::new(blueprint, overlay);
     let mut attempts = Vec::with_capacity(picks.len());
-    for pick in picks {
+    for (index, pick) in picks.iter().enumerate() {
+        if index % LOOK_AHEAD == 0 {
+            let next = picks[index..].iter().take(LOOK_AHEAD);
+            let next = next.map(|pick| &*candidates[*pick as usize].transaction);
+            machine.overlay().look_ahead(next);
+        }
         let Candidate { transaction, data_size } = &candidates[*pick as usize];
         if transaction.is_deposit() {
             attempts.push(Attempt::Rejected(Invalid::Misplaced.into()));
