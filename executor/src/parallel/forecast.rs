@@ -33,10 +33,10 @@ const SAMPLES_MIN: u32 = 4;
 /// After this many samples old ones count half: what a function does may change.
 const SAMPLES_MAX: u32 = 64;
 
-/// How often a function may lately have been forecast wrongly before its calls share one lane.
+/// In how many windows a function may lately have been forecast wrongly before its calls share one lane.
 const MISSES_MAX: u32 = 8;
 
-/// Wrong forecasts count half after so many windows.
+/// Such windows count half after so many others.
 const MISSES_HALF_LIFE: u64 = 16;
 
 /// Positions of mappings in a contract's storage that are tried, and words of calldata.
@@ -50,7 +50,7 @@ const STRUCT_SLOTS: u64 = 4;
 struct Profile {
     samples: u32,
     gas_used: u64,
-    /// Wrong forecasts, as they counted at the last one's window.
+    /// Windows with wrong forecasts, as they counted in the last of them.
     misses: u32,
     last_miss: u64,
     rules: Vec<Rule>,
@@ -192,12 +192,14 @@ impl Forecast {
         self.window += 1;
     }
 
-    /// Keeps count of forecasts that did not come true.
+    /// Keeps count of windows in which forecasts for a function did not come true.
     pub(crate) fn was_wrong(&mut self, transaction: &Transaction) {
         let TxKind::Call(to) = transaction.kind() else { return };
         if let Some(profile) = self.functions.get_mut(&function(to, transaction.input())) {
-            profile.misses = profile.recent_misses(self.window) + 1;
-            profile.last_miss = self.window;
+            if profile.last_miss < self.window {
+                profile.misses = profile.recent_misses(self.window) + 1;
+                profile.last_miss = self.window;
+            }
         }
     }
 }

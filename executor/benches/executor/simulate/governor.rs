@@ -5,7 +5,7 @@ const WEIGHT_MIN: u64 = 400_000;
 const PROMISE_MIN_PERCENT: u64 = 125;
 
 /// After windows that did not pay, so many are left alone before the next attempt, at most.
-const PAUSE_MAX: u32 = 64;
+const PAUSE_MAX: u32 = 16;
 
 /// What it remembers from window to window.
 #[derive(Debug, Default)]
