@@ -25,9 +25,11 @@ use self::{witness::Witness, witness_state::WitnessState};
 ///
 /// Fails only when `out` does: a file that cannot be read or executed is reported and counts as wrong.
 pub fn run(files: &[PathBuf], out: &mut dyn Write) -> anyhow::Result<bool> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let config = ExecutorConfig { threads, ..ExecutorConfig::default() };
     let mut all_right = true;
     for file in files {
-        let right = match replay(file) {
+        let right = match replay(file, config) {
             Ok((witness, block)) => report(&witness, &block, files, out)?,
             Err(error) => {
                 writeln!(out, "{}: {error:#}", file.display())?;
@@ -39,11 +41,11 @@ pub fn run(files: &[PathBuf], out: &mut dyn Write) -> anyhow::Result<bool> {
     Ok(all_right)
 }
 
-fn replay(file: &Path) -> anyhow::Result<(Witness, ExecutedBlock)> {
+fn replay(file: &Path, config: ExecutorConfig) -> anyhow::Result<(Witness, ExecutedBlock)> {
     let witness = Witness::read(file)?;
     let parent = &witness.attributes.parent;
     let state = WitnessState::new(witness.preimages.clone(), parent.state_root, parent.hash());
-    let executor = Executor::new(witness.chain.clone(), ExecutorConfig::default());
+    let executor = Executor::new(witness.chain.clone(), config);
     let executed = executor
         .replay(witness.attributes.clone(), &witness.transactions, &[], Arc::new(state.clone()))
         .context("execute the block")?;

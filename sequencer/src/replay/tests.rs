@@ -41,7 +41,7 @@ fn wrong_hash(json: &mut Value) {
 }
 
 fn computed() -> ExecutedBlock {
-    replay(&witness_file(BLOCKS[0])).unwrap().1
+    replay(&witness_file(BLOCKS[0]), ExecutorConfig::default()).unwrap().1
 }
 
 fn header_json(header: &Header) -> Value {
@@ -81,6 +81,20 @@ fn the_networks_blocks_come_out_with_their_hashes() {
          26208384 0x26733c902943d6075a7a97b3617cca3df816f64acd733aa1989d1648cef739e4 ok\n\
          26208927 0x898f449ac32b97b76ac1038fd341b842b19c59396e0b8fe7a9665516b3500712 ok\n"
     );
+}
+
+#[test]
+fn they_do_so_on_any_number_of_threads() {
+    for number in BLOCKS {
+        let alone = replay(&witness_file(number), ExecutorConfig::default()).unwrap().1;
+        for threads in 2..=8 {
+            let config = ExecutorConfig { threads, eager: true, ..ExecutorConfig::default() };
+            let block = replay(&witness_file(number), config).unwrap().1;
+            assert_eq!(block.block.header, alone.block.header, "{threads} threads");
+            assert_eq!(block.receipts, alone.receipts, "{threads} threads");
+            assert_eq!(block.diff, alone.diff, "{threads} threads");
+        }
+    }
 }
 
 #[test]
