@@ -35,7 +35,7 @@ use alloy_consensus::Transaction as _;
 
 pub use self::stats::ExecutorStats;
 pub(crate) use self::{
-    forecast::{Forecast, Seen},
+    forecast::{Forecast, Patience, Seen},
     lane::Attempt,
     sets::DisjointSets,
     stretches::Stretches,
@@ -307,12 +307,9 @@ impl Lanes {
     }
 
     fn learn(&self, window: &Window<'_>, plan: &Plan, runs: &[LaneRun], redo: &[Redo]) {
-        /// Explaining a slot takes some hashing: a window pays for so much of it.
-        const LESSONS_MAX: usize = 8;
-
         let mut learned = lock(&self.workshop.learned);
         learned.forecast.next_window();
-        let mut lessons = 0;
+        let mut patience = Patience::new();
         for ((run, redo), picks) in runs.iter().zip(redo).zip(&plan.lanes) {
             for (position, (attempt, pick)) in run.attempts.iter().zip(picks).enumerate() {
                 let transaction = &window.candidate(*pick).transaction;
@@ -324,10 +321,9 @@ impl Lanes {
                     learned.forecast.was_wrong(transaction);
                 }
                 let Attempt::Ran(_, ran) = attempt else { continue };
-                if lessons < LESSONS_MAX && (wrong || learned.forecast.wants(transaction)) {
-                    lessons += 1;
+                if patience.is_left() && (wrong || learned.forecast.wants(transaction)) {
                     let changed = run.overlay.changed_by(position);
-                    learned.forecast.learn(transaction, ran.gas_used, changed);
+                    learned.forecast.learn(transaction, ran.gas_used, changed, &mut patience);
                 }
             }
         }

@@ -12,7 +12,7 @@ use alloy_consensus::Transaction as _;
 use alloy_primitives::{Address, TxKind, U256, keccak256, map::HashMap};
 use millrace_types::Transaction;
 
-use super::place::{Place, Word, fold, word_of};
+use super::place::{Place, fold};
 
 /// What is known about the functions that were called lately.
 #[derive(Debug, Default)]
@@ -142,12 +142,13 @@ impl Forecast {
         }
     }
 
-    /// Learns from a transaction that has run.
+    /// Learns from a transaction that has run. Explaining a slot may take many hashes, which come out of the patience.
     pub(crate) fn learn(
         &mut self,
         transaction: &Transaction,
         gas_used: u64,
         changed: impl Iterator<Item = Seen>,
+        patience: &mut Patience,
     ) {
         let TxKind::Call(to) = transaction.kind() else { return };
         if self.functions.len() >= FUNCTIONS_MAX {
@@ -168,7 +169,13 @@ impl Forecast {
                 continue;
             }
             let owner = owner(address, sender, input);
-            let slot = slot.map_or(Position::Account, |slot| explain(slot, sender, input));
+            let slot = match slot {
+                None => Position::Account,
+                Some(slot) => {
+                    let known = profile.rules.iter().map(|rule| rule.slot);
+                    explain(slot, sender, input, known, patience)
+                }
+            };
             let known =
                 profile.rules.iter().position(|rule| (rule.owner, rule.slot) == (owner, slot));
             let index = known.unwrap_or_else(|| {
@@ -239,12 +246,7 @@ impl Rule {
             Owner::Argument(index) => Address::from_word(argument(input, index)?.into()),
         };
         let account = Place::account(&owner);
-        let word = |source| -> Option<Word> {
-            match source {
-                Source::Sender => Some(word_of(&sender)),
-                Source::Argument(index) => argument(input, index).map(fold),
-            }
-        };
+        let word = |source: Source| source.word(sender, input).map(fold);
         Some(match self.slot {
             Position::Account => account,
             Position::Fixed(slot) => account.within(u64::MAX - 1, fold(slot)),
@@ -280,39 +282,98 @@ fn is_declared(slot: U256) -> bool {
     slot < U256::from(1_u64 << 32)
 }
 
-/// How a slot's position may follow from the words of a call.
-fn explain(slot: U256, sender: Address, input: &[u8]) -> Position {
+/// How many hashes may still be spent on explaining slots.
+#[derive(Debug)]
+pub(crate) struct Patience(usize);
+
+impl Patience {
+    /// For one window: a hash takes a quarter to half a microsecond.
+    pub(crate) const fn new() -> Self {
+        Self(512)
+    }
+
+    /// Whether there is some left.
+    pub(crate) const fn is_left(&self) -> bool {
+        self.0 > 0
+    }
+
+    fn spend(&mut self, hashes: usize) -> bool {
+        let left = self.0.checked_sub(hashes);
+        self.0 = left.unwrap_or_default();
+        left.is_some()
+    }
+}
+
+/// How a slot's position may follow from the words of a call: as other slots do, if one of the known ways fits.
+fn explain(
+    slot: U256,
+    sender: Address,
+    input: &[u8],
+    known: impl Iterator<Item = Position>,
+    patience: &mut Patience,
+) -> Position {
     if is_declared(slot) {
         return Position::Fixed(slot);
     }
     let arguments = (0..ARGUMENTS).map(Source::Argument);
     let sources: Vec<_> = std::iter::once(Source::Sender)
         .chain(arguments)
-        .filter_map(|source| match source {
-            Source::Sender => Some((source, U256::from_be_slice(sender.as_slice()))),
-            Source::Argument(index) => Some((source, argument(input, index)?)),
-        })
+        .filter(|source| source.word(sender, input).is_some())
         .collect();
-    let is_at = |start: U256| slot.wrapping_sub(start) < U256::from(STRUCT_SLOTS);
-    for position in 0..POSITIONS {
-        for (outer, word) in &sources {
-            let start = value_of(*word, U256::from(position));
-            if is_at(start) {
-                return Position::Mapping(position, *outer);
+    let mappings = (0..POSITIONS).flat_map(|position| {
+        sources.iter().map(move |source| Position::Mapping(position, *source))
+    });
+    let nested = (0..POSITIONS).flat_map(|position| {
+        let inner = |outer: Source| sources.iter().map(move |inner| (outer, *inner));
+        let pairs = sources.iter().flat_map(move |outer| inner(*outer));
+        pairs.map(move |(outer, inner)| Position::Nested(position, outer, inner))
+    });
+    let fits = |position: &Position| {
+        let start = position.start(sender, input);
+        start.is_some_and(|start| slot.wrapping_sub(start) < U256::from(STRUCT_SLOTS))
+    };
+    let explanation = known
+        .filter(|position| position.hashes() > 0)
+        .chain(mappings)
+        .chain(nested)
+        .take_while(|position| patience.spend(position.hashes()))
+        .find(fits);
+    explanation.unwrap_or(Position::Fixed(slot))
+}
+
+impl Position {
+    /// How many hashes it takes to work out where it is.
+    const fn hashes(self) -> usize {
+        match self {
+            Self::Account | Self::Fixed(_) => 0,
+            Self::Mapping(..) => 1,
+            Self::Nested(..) => 2,
+        }
+    }
+
+    /// Where it is for this call.
+    fn start(self, sender: Address, input: &[u8]) -> Option<U256> {
+        match self {
+            Self::Account => None,
+            Self::Fixed(slot) => Some(slot),
+            Self::Mapping(position, key) => {
+                Some(value_of(key.word(sender, input)?, U256::from(position)))
+            }
+            Self::Nested(position, outer, inner) => {
+                let mapping = value_of(outer.word(sender, input)?, U256::from(position));
+                Some(value_of(inner.word(sender, input)?, mapping))
             }
         }
     }
-    for position in 0..POSITIONS {
-        for (outer, first) in &sources {
-            let mapping = value_of(*first, U256::from(position));
-            for (inner, second) in &sources {
-                if inner != outer && is_at(value_of(*second, mapping)) {
-                    return Position::Nested(position, *outer, *inner);
-                }
-            }
+}
+
+impl Source {
+    fn word(self, sender: Address, input: &[u8]) -> Option<U256> {
+        match self {
+            Self::Sender => Some(U256::from_be_slice(sender.as_slice())),
+            Self::Argument(index) => argument(input, index),
         }
     }
-    Position::Fixed(slot)
 }
 
 /// Where a mapping at a position keeps the value of a key.
@@ -321,4 +382,48 @@ fn value_of(key: U256, position: U256) -> U256 {
     preimage[..32].copy_from_slice(&key.to_be_bytes::<32>());
     preimage[32..].copy_from_slice(&position.to_be_bytes::<32>());
     keccak256(preimage).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SENDER: Address = Address::repeat_byte(0x51);
+
+    fn check(slot: U256, expected: Position) {
+        let words = [U256::from(7), U256::from(0xa11ce)];
+        let input =
+            [&[1, 2, 3, 4][..], &words.map(|word| word.to_be_bytes::<32>()).concat()].concat();
+        let explained = explain(slot, SENDER, &input, std::iter::empty(), &mut Patience::new());
+        assert_eq!(explained, expected);
+    }
+
+    #[test]
+    fn slots_are_explained_by_sender_and_arguments() {
+        let sender = U256::from_be_slice(SENDER.as_slice());
+        let [first, second] = [U256::from(7), U256::from(0xa11ce)];
+        let position = U256::from(3);
+        check(U256::from(5), Position::Fixed(U256::from(5)));
+        check(value_of(sender, position), Position::Mapping(3, Source::Sender));
+        check(
+            value_of(second, position) + U256::from(2),
+            Position::Mapping(3, Source::Argument(1)),
+        );
+        check(
+            value_of(first, value_of(sender, position)),
+            Position::Nested(3, Source::Sender, Source::Argument(0)),
+        );
+        let nothing = U256::MAX / U256::from(3);
+        check(nothing, Position::Fixed(nothing));
+    }
+
+    #[test]
+    fn patience_ends() {
+        let mut patience = Patience::new();
+        let nothing = U256::MAX / U256::from(3);
+        for _ in 0..10 {
+            explain(nothing, SENDER, &[1; 200], std::iter::empty(), &mut patience);
+        }
+        assert!(!patience.is_left());
+    }
 }

@@ -30,11 +30,6 @@ impl Place {
     }
 }
 
-/// An address as the word that Solidity makes of it.
-pub(super) fn word_of(address: &Address) -> Word {
-    fold(U256::from_be_slice(address.as_slice()))
-}
-
 /// A word of the EVM, folded.
 pub(super) fn fold(word: U256) -> Word {
     let [a, b, c, d] = word.into_limbs();
