@@ -41,7 +41,7 @@ const MISSES_HALF_LIFE: u64 = 16;
 
 /// Positions of mappings in a contract's storage that are tried, and words of calldata.
 const POSITIONS: u64 = 12;
-const ARGUMENTS: usize = 6;
+const ARGUMENTS: usize = 5;
 
 /// A struct in a mapping takes several slots in a row.
 const STRUCT_SLOTS: u64 = 4;
@@ -90,6 +90,8 @@ enum Position {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Source {
     Sender,
+    /// The contract that was called, which others may keep balances and allowances of.
+    Contract,
     Argument(usize),
 }
 
@@ -128,7 +130,8 @@ impl Forecast {
             changes.push(Place::account(&to).within(u64::MAX, 0));
         }
         let likely = profile.rules.iter().filter(|rule| profile.expects(rule));
-        changes.extend(likely.filter_map(|rule| rule.place(sender, input)));
+        let call = Call { sender, to, input };
+        changes.extend(likely.filter_map(|rule| rule.place(call)));
         profile.gas_used.min(transaction.gas_limit())
     }
 
@@ -159,9 +162,9 @@ impl Forecast {
         if profile.samples >= SAMPLES_MAX {
             profile.forget_half();
         }
-        profile.samples += 1;
         profile.gas_used =
-            if profile.samples == 1 { gas_used } else { (3 * profile.gas_used + gas_used) / 4 };
+            if profile.samples == 0 { gas_used } else { (3 * profile.gas_used + gas_used) / 4 };
+        let call = Call { sender, to, input };
         let mut counted = Vec::new();
         for Seen { address, slot } in changed {
             if slot.is_none() && (address == sender || address == to) {
@@ -173,7 +176,11 @@ impl Forecast {
                 None => Position::Account,
                 Some(slot) => {
                     let known = profile.rules.iter().map(|rule| rule.slot);
-                    explain(slot, sender, input, known, patience)
+                    match explain(slot, call, known, patience) {
+                        Some(position) => position,
+                        // Half a lesson: another call will teach the rest.
+                        None => return,
+                    }
                 }
             };
             let known =
@@ -187,6 +194,7 @@ impl Forecast {
                 profile.rules[index].seen += 1;
             }
         }
+        profile.samples += 1;
         // Slots that nothing explains come in ever new places, each seen once.
         if profile.rules.len() > 4 * RULES_KEPT {
             profile.rules.sort_by_key(|rule| std::cmp::Reverse(rule.seen));
@@ -239,14 +247,14 @@ impl Profile {
 }
 
 impl Rule {
-    fn place(&self, sender: Address, input: &[u8]) -> Option<Place> {
+    fn place(&self, call: Call<'_>) -> Option<Place> {
         let owner = match self.owner {
             Owner::Contract(address) => address,
-            Owner::Sender => sender,
-            Owner::Argument(index) => Address::from_word(argument(input, index)?.into()),
+            Owner::Sender => call.sender,
+            Owner::Argument(index) => Address::from_word(argument(call.input, index)?.into()),
         };
         let account = Place::account(&owner);
-        let word = |source: Source| source.word(sender, input).map(fold);
+        let word = |source: Source| call.word(source).map(fold);
         Some(match self.slot {
             Position::Account => account,
             Position::Fixed(slot) => account.within(u64::MAX - 1, fold(slot)),
@@ -289,7 +297,7 @@ pub(crate) struct Patience(usize);
 impl Patience {
     /// For one window: a hash takes a quarter to half a microsecond.
     pub(crate) const fn new() -> Self {
-        Self(512)
+        Self(4096)
     }
 
     /// Whether there is some left.
@@ -297,82 +305,82 @@ impl Patience {
         self.0 > 0
     }
 
-    fn spend(&mut self, hashes: usize) -> bool {
-        let left = self.0.checked_sub(hashes);
-        self.0 = left.unwrap_or_default();
-        left.is_some()
+    fn spend(&mut self) -> Option<()> {
+        self.0 = self.0.checked_sub(1)?;
+        Some(())
     }
 }
 
-/// How a slot's position may follow from the words of a call: as other slots do, if one of the known ways fits.
+/// The words that a slot's position may follow from.
+#[derive(Debug, Clone, Copy)]
+struct Call<'a> {
+    sender: Address,
+    to: Address,
+    input: &'a [u8],
+}
+
+/// How a slot's position may follow from the words of a call: as other slots do, if one of the known ways fits. Nothing when
+/// patience ends first.
 fn explain(
     slot: U256,
-    sender: Address,
-    input: &[u8],
+    call: Call<'_>,
     known: impl Iterator<Item = Position>,
     patience: &mut Patience,
-) -> Position {
+) -> Option<Position> {
     if is_declared(slot) {
-        return Position::Fixed(slot);
+        return Some(Position::Fixed(slot));
     }
-    let arguments = (0..ARGUMENTS).map(Source::Argument);
-    let sources: Vec<_> = std::iter::once(Source::Sender)
-        .chain(arguments)
-        .filter(|source| source.word(sender, input).is_some())
-        .collect();
-    let mappings = (0..POSITIONS).flat_map(|position| {
-        sources.iter().map(move |source| Position::Mapping(position, *source))
-    });
-    let nested = (0..POSITIONS).flat_map(|position| {
-        let inner = |outer: Source| sources.iter().map(move |inner| (outer, *inner));
-        let pairs = sources.iter().flat_map(move |outer| inner(*outer));
-        pairs.map(move |(outer, inner)| Position::Nested(position, outer, inner))
-    });
-    let fits = |position: &Position| {
-        let start = position.start(sender, input);
-        start.is_some_and(|start| slot.wrapping_sub(start) < U256::from(STRUCT_SLOTS))
-    };
-    let explanation = known
-        .filter(|position| position.hashes() > 0)
-        .chain(mappings)
-        .chain(nested)
-        .take_while(|position| patience.spend(position.hashes()))
-        .find(fits);
-    explanation.unwrap_or(Position::Fixed(slot))
+    let fits = |start: U256| slot.wrapping_sub(start) < U256::from(STRUCT_SLOTS);
+    for position in known {
+        let start = match position {
+            Position::Mapping(base, key) => call.mapping(U256::from(base), key),
+            Position::Nested(base, outer, inner) => call
+                .mapping(U256::from(base), outer)
+                .and_then(|mapping| call.mapping(mapping, inner)),
+            Position::Account | Position::Fixed(_) => None,
+        };
+        patience.spend()?;
+        if start.is_some_and(fits) {
+            return Some(position);
+        }
+    }
+    let sources = || Source::all().filter(|source| call.word(*source).is_some());
+    for base in 0..POSITIONS {
+        for outer in sources() {
+            patience.spend()?;
+            let Some(mapping) = call.mapping(U256::from(base), outer) else { continue };
+            if fits(mapping) {
+                return Some(Position::Mapping(base, outer));
+            }
+            for inner in sources() {
+                patience.spend()?;
+                if call.mapping(mapping, inner).is_some_and(fits) {
+                    return Some(Position::Nested(base, outer, inner));
+                }
+            }
+        }
+    }
+    Some(Position::Fixed(slot))
 }
 
-impl Position {
-    /// How many hashes it takes to work out where it is.
-    const fn hashes(self) -> usize {
-        match self {
-            Self::Account | Self::Fixed(_) => 0,
-            Self::Mapping(..) => 1,
-            Self::Nested(..) => 2,
+impl Call<'_> {
+    fn word(&self, source: Source) -> Option<U256> {
+        match source {
+            Source::Sender => Some(U256::from_be_slice(self.sender.as_slice())),
+            Source::Contract => Some(U256::from_be_slice(self.to.as_slice())),
+            Source::Argument(index) => argument(self.input, index),
         }
     }
 
-    /// Where it is for this call.
-    fn start(self, sender: Address, input: &[u8]) -> Option<U256> {
-        match self {
-            Self::Account => None,
-            Self::Fixed(slot) => Some(slot),
-            Self::Mapping(position, key) => {
-                Some(value_of(key.word(sender, input)?, U256::from(position)))
-            }
-            Self::Nested(position, outer, inner) => {
-                let mapping = value_of(outer.word(sender, input)?, U256::from(position));
-                Some(value_of(inner.word(sender, input)?, mapping))
-            }
-        }
+    /// Where a mapping keeps the value of a word.
+    fn mapping(&self, position: U256, key: Source) -> Option<U256> {
+        Some(value_of(self.word(key)?, position))
     }
 }
 
 impl Source {
-    fn word(self, sender: Address, input: &[u8]) -> Option<U256> {
-        match self {
-            Self::Sender => Some(U256::from_be_slice(sender.as_slice())),
-            Self::Argument(index) => argument(input, index),
-        }
+    fn all() -> impl Iterator<Item = Self> {
+        [Self::Sender, Self::Contract].into_iter().chain((0..ARGUMENTS).map(Self::Argument))
     }
 }
 
@@ -389,13 +397,15 @@ mod tests {
     use super::*;
 
     const SENDER: Address = Address::repeat_byte(0x51);
+    const CONTRACT: Address = Address::repeat_byte(0xc0);
 
     fn check(slot: U256, expected: Position) {
         let words = [U256::from(7), U256::from(0xa11ce)];
         let input =
             [&[1, 2, 3, 4][..], &words.map(|word| word.to_be_bytes::<32>()).concat()].concat();
-        let explained = explain(slot, SENDER, &input, std::iter::empty(), &mut Patience::new());
-        assert_eq!(explained, expected);
+        let call = Call { sender: SENDER, to: CONTRACT, input: &input };
+        let explained = explain(slot, call, std::iter::empty(), &mut Patience::new());
+        assert_eq!(explained, Some(expected));
     }
 
     #[test]
@@ -421,9 +431,10 @@ mod tests {
     fn patience_ends() {
         let mut patience = Patience::new();
         let nothing = U256::MAX / U256::from(3);
-        for _ in 0..10 {
-            explain(nothing, SENDER, &[1; 200], std::iter::empty(), &mut patience);
-        }
+        let call = Call { sender: SENDER, to: CONTRACT, input: &[1; 200] };
+        let lessons =
+            std::iter::repeat_with(|| explain(nothing, call, std::iter::empty(), &mut patience));
+        assert!(lessons.take(20).any(|lesson| lesson.is_none()));
         assert!(!patience.is_left());
     }
 }
