@@ -210,11 +210,11 @@ impl Forecast {
     /// Keeps count of windows in which forecasts for a function did not come true.
     pub(crate) fn was_wrong(&mut self, transaction: &Transaction) {
         let TxKind::Call(to) = transaction.kind() else { return };
-        if let Some(profile) = self.functions.get_mut(&function(to, transaction.input())) {
-            if profile.last_miss < self.window {
-                profile.misses = profile.recent_misses(self.window) + 1;
-                profile.last_miss = self.window;
-            }
+        if let Some(profile) = self.functions.get_mut(&function(to, transaction.input()))
+            && profile.last_miss < self.window
+        {
+            profile.misses = profile.recent_misses(self.window) + 1;
+            profile.last_miss = self.window;
         }
     }
 }
