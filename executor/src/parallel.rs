@@ -231,11 +231,15 @@ impl Lanes {
         let ran = Instant::now();
 
         *machine.overlay() = frozen.thaw();
+        let gas_ran: u64 = runs.iter().flat_map(|run| &run.attempts).map(Attempt::gas_used).sum();
         let attempts = self.conclude(machine, &window, &plan, &mut runs)?;
+        let gas_kept: u64 = attempts.iter().map(Attempt::gas_used).sum();
         let joined = Instant::now();
         let report = WindowReport {
             candidates: attempts.len(),
             again: attempts.iter().filter(|attempt| matches!(attempt, Attempt::Stopped)).count(),
+            gas_again: gas_ran - gas_kept,
+            gas: gas_ran,
             lane_max: plan.lanes.iter().map(Vec::len).max().unwrap_or_default(),
             lanes: plan.lanes.len(),
             planning: planned - started,

@@ -62,7 +62,8 @@ impl Governor {
 
     /// Learns how a window came out: the lanes' own time is about what one thread would have taken.
     pub(super) fn judge(&mut self, report: &WindowReport) {
-        let again = report.busy * report.again as u32 / report.candidates.max(1) as u32;
+        // What runs again is often what is heaviest, so it counts by its gas.
+        let again = report.busy.mul_f64(report.gas_again as f64 / report.gas.max(1) as f64);
         if report.planning + report.running + report.joining + again < report.busy {
             self.next_pause = 0;
         } else {
@@ -84,7 +85,7 @@ mod tests {
 
     fn report(busy_us: u64, running_us: u64) -> WindowReport {
         WindowReport {
-            candidates: 100,
+            gas: 1_000_000,
             running: Duration::from_micros(running_us),
             busy: Duration::from_micros(busy_us),
             ..WindowReport::default()
@@ -105,6 +106,15 @@ mod tests {
         assert_eq!(windows_until_allowed(&mut governor), 16);
         governor.judge(&report(100, 60));
         assert_eq!(windows_until_allowed(&mut governor), 0);
+    }
+
+    #[test]
+    fn what_runs_again_counts_by_its_gas() {
+        let mut governor = Governor::default();
+        governor.judge(&WindowReport { gas_again: 300_000, ..report(100, 60) });
+        assert_eq!(windows_until_allowed(&mut governor), 0);
+        governor.judge(&WindowReport { gas_again: 500_000, ..report(100, 60) });
+        assert_eq!(windows_until_allowed(&mut governor), 1);
     }
 
     #[test]

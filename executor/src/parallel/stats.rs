@@ -44,6 +44,9 @@ pub(super) struct WindowReport {
     pub(super) candidates: usize,
     /// Candidates to be run again.
     pub(super) again: usize,
+    /// The gas that lanes used, and how much of that has to be used again.
+    pub(super) gas: u64,
+    pub(super) gas_again: u64,
     pub(super) lanes: usize,
     pub(super) lane_max: usize,
     pub(super) planning: Duration,
