@@ -358,22 +358,12 @@ impl Overlay {
             diff.accounts
                 .insert(cached.address, AccountDiff { account: cached.account, wiped, storage });
         }
-        // Slots of one account mostly follow each other.
-        let mut changes: Option<(u32, &mut AccountDiff)> = None;
-        for index in self.dirty_slots.drain(..) {
+        let slots = self.dirty_slots.drain(..).map(|index| {
             let slot = &mut self.slots[index as usize];
             slot.dirty = false;
-            let owner = &self.accounts[slot.owner as usize];
-            if slot.epoch != owner.epoch {
-                continue;
-            }
-            let account = match changes.take() {
-                Some((place, account)) if place == slot.owner => account,
-                _ => diff.accounts.entry(owner.address).or_default(),
-            };
-            account.storage.insert(slot.key, slot.value);
-            changes = Some((slot.owner, account));
-        }
+            *slot
+        });
+        add_slots(&mut diff, &self.accounts, slots);
         let deployed = self.deployed.iter().skip(self.deployed_taken);
         diff.codes.extend(deployed.map(|(hash, code)| (*hash, code.clone())));
         self.deployed_taken = self.deployed.len();
@@ -390,19 +380,8 @@ impl Overlay {
             let storage = storage_for(changed_slots);
             (address, AccountDiff { account, wiped: epoch > 0, storage })
         }));
-        let mut account: Option<(u32, &mut AccountDiff)> = None;
-        for slot in self.slots.iter().filter(|slot| slot.changed) {
-            let owner = &self.accounts[slot.owner as usize];
-            if slot.epoch != owner.epoch {
-                continue;
-            }
-            let target = match account.take() {
-                Some((place, target)) if place == slot.owner => target,
-                _ => diff.accounts.entry(owner.address).or_default(),
-            };
-            target.storage.insert(slot.key, slot.value);
-            account = Some((slot.owner, target));
-        }
+        let slots = self.slots.iter().filter(|slot| slot.changed).copied();
+        add_slots(&mut diff, &self.accounts, slots);
         diff.codes.extend(self.deployed.iter().cloned());
         diff
     }
@@ -573,6 +552,24 @@ impl Overlay {
             Some(hash) => Ok(*hash),
             None => self.view.block_hash(number),
         }
+    }
+}
+
+/// Adds slots to the accounts of a difference that they belong to, unless they were wiped since.
+fn add_slots(diff: &mut StateDiff, accounts: &[Cached], slots: impl Iterator<Item = Slot>) {
+    // Slots of one account mostly follow each other.
+    let mut last: Option<(u32, &mut AccountDiff)> = None;
+    for slot in slots {
+        let owner = &accounts[slot.owner as usize];
+        if slot.epoch != owner.epoch {
+            continue;
+        }
+        let account = match last.take() {
+            Some((place, account)) if place == slot.owner => account,
+            _ => diff.accounts.entry(owner.address).or_default(),
+        };
+        account.storage.insert(slot.key, slot.value);
+        last = Some((slot.owner, account));
     }
 }
 
