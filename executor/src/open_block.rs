@@ -265,8 +265,8 @@ impl OpenBlock {
                     }
                 }
                 None => {
-                    for candidate in &candidates[range] {
-                        self.include_fixed(machine, &candidate.transaction)?;
+                    for Candidate { transaction, data_size } in &candidates[range] {
+                        self.include_sized(machine, transaction, || *data_size)?;
                     }
                 }
             }
@@ -462,6 +462,16 @@ impl OpenBlock {
         machine: &mut Machine,
         transaction: &Arc<Transaction>,
     ) -> Result<Included, ExecuteError> {
+        self.include_sized(machine, transaction, || DataSize::estimate(transaction.encoded()))
+    }
+
+    /// The same, with a size that may be known already: estimating it takes longer than a transfer. Deposits need none.
+    fn include_sized(
+        &mut self,
+        machine: &mut Machine,
+        transaction: &Arc<Transaction>,
+        data_size: impl FnOnce() -> DataSize,
+    ) -> Result<Included, ExecuteError> {
         let (index, hash) = (self.transactions.len(), transaction.hash());
         let invalid = |reason: Rejection| {
             let reason = Box::new(reason);
@@ -475,7 +485,7 @@ impl OpenBlock {
             Some(_) if follows_signed => return Err(invalid(Invalid::Misplaced.into())),
             Some(deposit) => (EvmTx::deposit(deposit), Some(machine.nonce(deposit.from)?)),
             None => {
-                let data_size = DataSize::estimate(transaction.encoded());
+                let data_size = data_size();
                 self.data_bytes += data_size.bytes();
                 (EvmTx::signed(transaction, data_size), None)
             }
