@@ -2,9 +2,11 @@
 //!
 //! `src/` holds the Solidity, `artifacts/` what `make contracts` compiles it to. None has a constructor: a contract is
 //! put where a test wants it, and its `*_genesis` gives the storage to start from. The functions named after a
-//! contract's own, such as [`token_transfer`], give the calldata for calling it.
+//! contract's own, such as [`token_transfer`], give the calldata for calling it. Beside them, [`mainnet`] reads a real block.
 
 #![allow(dead_code, reason = "tests and benchmarks each use their own part of the zoo")]
+
+pub(crate) mod mainnet;
 
 use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
 use serde_json::Value;
