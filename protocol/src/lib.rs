@@ -16,8 +16,11 @@ mod eip1559_params;
 mod fastlz;
 mod fees;
 mod l1_attributes;
+mod l1_block;
 mod output;
 pub mod predeploys;
+mod rollup_config;
+mod system_config;
 
 pub use crate::{
     base_fee::BaseFeeError,
@@ -31,5 +34,8 @@ pub use crate::{
     fastlz::compressed_len,
     fees::{DataSize, L1Fees},
     l1_attributes::{L1Attributes, L1AttributesError, OperatorFee},
+    l1_block::{BlockId, L1Block, L1Header},
     output::OutputV0,
+    rollup_config::{RollupConfig, RollupGenesis},
+    system_config::SystemConfig,
 };

@@ -1,0 +1,1 @@
+//! From sealed blocks to the L1 transactions that carry them.

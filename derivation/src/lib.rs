@@ -1,0 +1,1 @@
+//! From L1 blocks to the L2 chain that they define.
