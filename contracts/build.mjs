@@ -1,5 +1,6 @@
 // Compiles src/**/*.sol with the pinned solc and writes one artifact a contract to artifacts/ beside it: for the chain's
-// contracts, and for those that the executor is tested with.
+// contracts, and for those that the executor is tested with. Genesis needs the code that accounts have, so every artifact
+// has that; what is deployed on L1 needs the code that creates it besides.
 //
 //   node contracts/build.mjs           writes them
 //   node contracts/build.mjs --check   fails, naming the files, when what is checked in is not what the sources give
@@ -17,8 +18,8 @@ const pinned = JSON.parse(readFileSync(join(here, 'package.json'), 'utf8')).depe
 
 // The codes are solc's. The zoo destroys contracts on purpose: that `selfdestruct` is deprecated is no news there.
 const collections = [
-  { name: 'contracts', root: here, tolerated: [] },
-  { name: 'executor/zoo', root: join(here, '..', 'executor', 'zoo'), tolerated: ['5159'] },
+  { name: 'contracts', root: here, tolerated: [], deployed: (source) => !source.startsWith('src/l2/') },
+  { name: 'executor/zoo', root: join(here, '..', 'executor', 'zoo'), tolerated: ['5159'], deployed: () => false },
 ]
 
 function fail(message) {
@@ -44,7 +45,7 @@ function compile(sources, tolerated) {
       evmVersion: 'prague',
       optimizer: { enabled: true, runs: 10_000 },
       metadata: { bytecodeHash: 'none', appendCBOR: false },
-      outputSelection: { '*': { '*': ['abi', 'evm.deployedBytecode', 'storageLayout'] } },
+      outputSelection: { '*': { '*': ['abi', 'evm.bytecode.object', 'evm.deployedBytecode', 'storageLayout'] } },
     },
   }
   const output = JSON.parse(solc.compile(JSON.stringify(input)))
@@ -66,7 +67,7 @@ function storageOf({ storage, types }) {
 }
 
 // A file may declare only what it is named after; abstract contracts and files of functions have no artifact.
-function artifacts(contracts) {
+function artifacts(contracts, deployed) {
   const files = new Map()
   for (const [source, declared] of Object.entries(contracts)) {
     for (const [name, { abi, evm, storageLayout }] of Object.entries(declared)) {
@@ -74,9 +75,10 @@ function artifacts(contracts) {
       if (code === '') continue
       if (!source.endsWith(`/${name}.sol`)) fail(`${source} declares ${name}: give it a file of its own`)
       if (Object.keys(evm.deployedBytecode.immutableReferences ?? {}).length > 0) {
-        fail(`${source}: ${name} has immutables, which genesis cannot fill in; use storage`)
+        fail(`${source}: ${name} has immutables, which nobody fills in; use storage`)
       }
       const artifact = { name, source, solc: pinned, abi, storage: storageOf(storageLayout), runtimeBytecode: `0x${code}` }
+      if (deployed(source)) artifact.creationBytecode = `0x${evm.bytecode.object}`
       files.set(`${name}.json`, `${JSON.stringify(artifact, null, 2)}\n`)
     }
   }
@@ -96,9 +98,9 @@ if (!solc.version().startsWith(`${pinned}+`)) {
   fail(`solc ${solc.version()} is installed, ${pinned} is pinned: run npm ci in contracts/`)
 }
 
-for (const { name: collection, root, tolerated } of collections) {
+for (const { name: collection, root, tolerated, deployed } of collections) {
   const artifactsDir = join(root, 'artifacts')
-  const built = artifacts(compile(readSources(root), tolerated))
+  const built = artifacts(compile(readSources(root), tolerated), deployed)
   const old = existing(artifactsDir)
 
   if (process.argv.includes('--check')) {

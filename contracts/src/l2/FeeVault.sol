@@ -3,7 +3,7 @@ pragma solidity 0.8.37;
 
 import {L2ToL1MessagePasser} from "./L2ToL1MessagePasser.sol";
 import {L2_TO_L1_MESSAGE_PASSER, PROXY_ADMIN} from "./Predeploys.sol";
-import {ProxyAdmin} from "./ProxyAdmin.sol";
+import {ProxyAdmin} from "../proxy/ProxyAdmin.sol";
 
 /// @title FeeVault
 /// @notice Collects one kind of fee. The protocol credits the balance without a call; anybody may then have the whole

@@ -4,8 +4,8 @@ pragma solidity 0.8.37;
 import {Proxy} from "./Proxy.sol";
 
 /// @title ProxyAdmin
-/// @notice The admin of every predeploy's proxy. Its owner, named in genesis, can replace their code; an owner of zero
-///         means that nobody ever can.
+/// @notice The admin of a chain's proxies: on L2 those of all predeploys, with an owner that genesis names; on L1 those of
+///         one rollup's contracts. The owner can replace their code; an owner of zero means that nobody ever can.
 contract ProxyAdmin {
     /// @notice Who may upgrade.
     address public owner; // slot 0
@@ -15,6 +15,10 @@ contract ProxyAdmin {
     modifier onlyOwner() {
         require(msg.sender == owner, "Ownable: caller is not the owner");
         _;
+    }
+
+    constructor(address _owner) {
+        _setOwner(_owner);
     }
 
     /// @notice Points a proxy at other code.
