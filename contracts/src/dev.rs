@@ -1,9 +1,11 @@
 //! The development chain: everything in place, and ten accounts with money whose keys everybody knows.
 
-use alloy_primitives::{Address, B256, U256, address, uint};
-use millrace_protocol::{ChainSpec, L1Fees, predeploys::SEQUENCER_FEE_VAULT};
+use std::collections::BTreeMap;
 
-use crate::{FeeVault, Genesis, GenesisAccount, Predeploys, WithdrawalNetwork};
+use alloy_primitives::{Address, B256, U256, address, uint};
+use millrace_protocol::{ChainSpec, L1Attributes, L1Fees, L1Header, OperatorFee, SystemConfig};
+
+use crate::{Genesis, NewRollup, new_rollup::Beginning};
 
 /// The chain id of the development chain.
 pub const DEV_CHAIN_ID: u64 = 901;
@@ -63,47 +65,61 @@ impl Genesis {
     /// The development chain: every fork up to Isthmus from block zero, all predeploys, and rich [`DEV_ACCOUNTS`]. The
     /// first of them is the owner of everything: it may upgrade the predeploys, and gets the fees.
     pub fn dev(options: DevGenesis) -> Self {
+        let fees = options.l1_fees;
+        let l1_attributes = L1Attributes {
+            l1_number: 0,
+            l1_timestamp: 0,
+            l1_hash: B256::ZERO,
+            sequence_number: 0,
+            base_fee: fees.base_fee,
+            blob_base_fee: fees.blob_base_fee,
+            base_fee_scalar: fees.base_fee_scalar,
+            blob_base_fee_scalar: fees.blob_base_fee_scalar,
+            batcher_hash: B256::ZERO,
+            operator_fee: Some(OperatorFee {
+                scalar: fees.operator_fee_scalar,
+                constant: fees.operator_fee_constant,
+            }),
+        };
         let spec = ChainSpec::dev(options.chain_id);
         let owner = DEV_ACCOUNTS[0];
-        let vault = FeeVault {
-            recipient: owner,
-            network: WithdrawalNetwork::L2,
-            min_withdrawal: U256::ZERO,
-        };
-        let predeploys = Predeploys {
-            proxy_admin_owner: owner,
-            sequencer_fee_vault: vault,
-            base_fee_vault: vault,
-            l1_fee_vault: vault,
-            operator_fee_vault: vault,
-            l1_fees: options.l1_fees,
-        };
-
-        let mut alloc = predeploys.accounts();
-        let rich = GenesisAccount { balance: DEV_BALANCE, ..GenesisAccount::default() };
-        alloc.extend(DEV_ACCOUNTS.map(|address| (address, rich.clone())));
-
-        let eip1559 = spec.eip1559_constants(options.timestamp);
-        Self {
+        let beginning = Beginning {
+            eip1559: spec.eip1559_constants(options.timestamp),
             spec,
             timestamp: options.timestamp,
             gas_limit: options.gas_limit,
-            base_fee: 1_000_000_000,
-            extra_data: eip1559.to_extra_data().into(),
-            beneficiary: SEQUENCER_FEE_VAULT,
-            mix_hash: B256::ZERO,
-            nonce: 0,
-            difficulty: U256::ZERO,
-            alloc,
-        }
+            l1_attributes,
+            owner,
+            fee_recipient: owner,
+            balances: dev_balances(),
+        };
+        beginning.genesis()
     }
+
+    /// The same as a rollup: it begins at this L1 block, under this system config.
+    pub fn dev_rollup(chain_id: u64, l1: L1Header, system_config: SystemConfig) -> Self {
+        let owner = DEV_ACCOUNTS[0];
+        let balances = dev_balances();
+        Self::rollup(NewRollup {
+            chain_id,
+            l1,
+            system_config,
+            owner,
+            fee_recipient: owner,
+            balances,
+        })
+    }
+}
+
+fn dev_balances() -> BTreeMap<Address, U256> {
+    DEV_ACCOUNTS.map(|address| (address, DEV_BALANCE)).into()
 }
 
 #[cfg(test)]
 mod tests {
     use alloy_primitives::utils::parse_ether;
     use alloy_signer_local::{MnemonicBuilder, coins_bip39::English};
-    use millrace_protocol::Eip1559Params;
+    use millrace_protocol::{Eip1559Params, predeploys::L1_BLOCK};
 
     use super::*;
 
@@ -122,6 +138,62 @@ mod tests {
         for address in DEV_ACCOUNTS {
             assert_eq!(genesis.alloc[&address].balance, parse_ether("10000000").unwrap());
         }
+    }
+
+    fn l1() -> L1Header {
+        L1Header {
+            number: 7,
+            hash: B256::repeat_byte(1),
+            parent_hash: B256::repeat_byte(2),
+            timestamp: 1_700_000_012,
+            base_fee: 9,
+            blob_base_fee: 1 << 70,
+            prev_randao: B256::repeat_byte(3),
+            parent_beacon_block_root: B256::repeat_byte(4),
+        }
+    }
+
+    #[test]
+    fn a_rollup_begins_with_its_l1_and_its_system_config() {
+        let system_config = SystemConfig {
+            batcher: DEV_ACCOUNTS[3],
+            gas_limit: 40_000_000,
+            base_fee_scalar: 11,
+            blob_base_fee_scalar: 12,
+            eip1559: Some(Eip1559Params::new(50, 10).unwrap()),
+            operator_fee: OperatorFee { scalar: 13, constant: 14 },
+        };
+        let genesis = Genesis::dev_rollup(902, l1(), system_config);
+        assert_eq!(genesis.spec.chain_id(), 902);
+        assert_eq!((genesis.timestamp, genesis.gas_limit), (1_700_000_012, 40_000_000));
+        let params = Eip1559Params::from_extra_data(&genesis.extra_data);
+        assert_eq!(params.ok(), system_config.eip1559);
+
+        let storage = &genesis.alloc[&L1_BLOCK].storage;
+        let slot = |slot: u64| storage.get(&U256::from(slot)).copied().unwrap_or_default();
+        assert_eq!(slot(0), U256::from_limbs([7, 1_700_000_012, 0, 0]));
+        assert_eq!(slot(1), U256::from(9));
+        assert_eq!(slot(2), U256::from_be_bytes(l1().hash.0));
+        assert_eq!(slot(3), U256::from_limbs([0, 11 << 32 | 12, 0, 0]));
+        assert_eq!(slot(4), U256::from_be_bytes(DEV_ACCOUNTS[3].into_word().0));
+        assert_eq!(slot(7), U256::from(1_u128 << 70));
+        assert_eq!(slot(8), U256::from_limbs([14, 13, 0, 0]));
+    }
+
+    #[test]
+    fn a_system_config_without_base_fee_parameters_means_the_constants() {
+        let system_config = SystemConfig {
+            batcher: DEV_ACCOUNTS[3],
+            gas_limit: 40_000_000,
+            base_fee_scalar: 0,
+            blob_base_fee_scalar: 0,
+            eip1559: None,
+            operator_fee: OperatorFee::default(),
+        };
+        let genesis = Genesis::dev_rollup(901, l1(), system_config);
+        let dev = Genesis::dev(DevGenesis::default());
+        assert_eq!(genesis.extra_data, dev.extra_data);
+        assert_eq!(genesis.alloc.len(), dev.alloc.len());
     }
 
     #[test]

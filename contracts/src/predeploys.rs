@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use alloy_eips::{eip2935::HISTORY_STORAGE_CODE, eip4788::BEACON_ROOTS_CODE};
 use alloy_primitives::{Address, Bytes, U256, address, bytes, uint};
 use millrace_protocol::{
-    L1Fees,
+    L1Attributes,
     predeploys::{
         BASE_FEE_VAULT, BEACON_ROOTS_ADDRESS, CREATE2_DEPLOYER, GAS_PRICE_ORACLE,
         HISTORY_STORAGE_ADDRESS, L1_BLOCK, L1_FEE_VAULT, L2_TO_L1_MESSAGE_PASSER, MULTICALL3,
@@ -40,8 +40,8 @@ pub struct Predeploys {
     pub l1_fee_vault: FeeVault,
     /// Where operator fees go.
     pub operator_fee_vault: FeeVault,
-    /// What L1Block says until the first block sets it. The rest of it, the L1 origin, is zero until then.
-    pub l1_fees: L1Fees,
+    /// What L1Block says until the first block sets it.
+    pub l1_attributes: L1Attributes,
 }
 
 /// How a fee vault is emptied.
@@ -75,7 +75,11 @@ impl Predeploys {
     /// Every account that genesis has to hold for the protocol and its tools.
     pub fn accounts(&self) -> BTreeMap<Address, GenesisAccount> {
         let mut accounts = BTreeMap::new();
-        accounts.extend(proxied(L1_BLOCK, Contract::L1Block, l1_block_storage(&self.l1_fees)));
+        accounts.extend(proxied(
+            L1_BLOCK,
+            Contract::L1Block,
+            l1_block_storage(&self.l1_attributes),
+        ));
         accounts.extend(proxied(GAS_PRICE_ORACLE, Contract::GasPriceOracle, []));
         accounts.extend(proxied(L2_TO_L1_MESSAGE_PASSER, Contract::L2ToL1MessagePasser, []));
         for (address, contract, vault) in [
@@ -128,13 +132,23 @@ fn contract<const N: usize>(code: Bytes, storage: [(U256, U256); N]) -> GenesisA
     GenesisAccount { nonce: 1, balance: U256::ZERO, code, storage }
 }
 
-fn l1_block_storage(fees: &L1Fees) -> [(U256, U256); 4] {
-    let scalars =
-        [0, u64::from(fees.base_fee_scalar) << 32 | u64::from(fees.blob_base_fee_scalar), 0, 0];
+/// What L1Block has stored when a block has told it this.
+fn l1_block_storage(attributes: &L1Attributes) -> [(U256, U256); 7] {
+    // Where only L1Block's own getters read; the other slots are the fee rules' too.
+    const NUMBER_AND_TIMESTAMP: U256 = U256::ZERO;
+    const HASH: U256 = U256::from_limbs([2, 0, 0, 0]);
+    const BATCHER_HASH: U256 = U256::from_limbs([4, 0, 0, 0]);
+
+    let L1Attributes { l1_number, l1_timestamp, sequence_number, .. } = *attributes;
+    let fees = attributes.fees();
+    let scalars = u64::from(fees.base_fee_scalar) << 32 | u64::from(fees.blob_base_fee_scalar);
     let operator = [fees.operator_fee_constant, u64::from(fees.operator_fee_scalar), 0, 0];
     [
+        (NUMBER_AND_TIMESTAMP, U256::from_limbs([l1_number, l1_timestamp, 0, 0])),
         (l1_block_slots::BASE_FEE, fees.base_fee),
-        (l1_block_slots::FEE_SCALARS, U256::from_limbs(scalars)),
+        (HASH, attributes.l1_hash.into()),
+        (l1_block_slots::FEE_SCALARS, U256::from_limbs([sequence_number, scalars, 0, 0])),
+        (BATCHER_HASH, attributes.batcher_hash.into()),
         (l1_block_slots::BLOB_BASE_FEE, fees.blob_base_fee),
         (l1_block_slots::OPERATOR_FEE, U256::from_limbs(operator)),
     ]
@@ -144,8 +158,8 @@ fn l1_block_storage(fees: &L1Fees) -> [(U256, U256); 4] {
 mod tests {
     use std::convert::Infallible;
 
-    use alloy_primitives::{b256, keccak256};
-    use millrace_protocol::OpFork;
+    use alloy_primitives::{B256, b256, keccak256};
+    use millrace_protocol::{L1Fees, OpFork, OperatorFee};
 
     use super::*;
 
@@ -184,7 +198,22 @@ mod tests {
             operator_fee_scalar: u32::MAX,
             operator_fee_constant: u64::MAX - 1,
         };
-        let storage = BTreeMap::from(l1_block_storage(&fees));
+        let attributes = L1Attributes {
+            l1_number: 1,
+            l1_timestamp: 2,
+            l1_hash: B256::repeat_byte(3),
+            sequence_number: u64::MAX,
+            base_fee: fees.base_fee,
+            blob_base_fee: fees.blob_base_fee,
+            base_fee_scalar: fees.base_fee_scalar,
+            blob_base_fee_scalar: fees.blob_base_fee_scalar,
+            batcher_hash: B256::repeat_byte(4),
+            operator_fee: Some(OperatorFee {
+                scalar: fees.operator_fee_scalar,
+                constant: fees.operator_fee_constant,
+            }),
+        };
+        let storage = BTreeMap::from(l1_block_storage(&attributes));
         let slot = |slot| Ok::<_, Infallible>(storage.get(&slot).copied().unwrap_or_default());
         assert_eq!(L1Fees::read(OpFork::Isthmus, slot), Ok(fees));
     }
