@@ -5,7 +5,9 @@ use op_alloy_consensus::{L1InfoDepositSource, TxDeposit};
 
 use crate::{
     fees::L1Fees,
+    l1_block::{BlockId, L1Header},
     predeploys::{L1_ATTRIBUTES_DEPOSITOR, L1_BLOCK},
+    system_config::SystemConfig,
 };
 
 /// What a block says about its L1 origin, in either of the two forms that execution can meet.
@@ -70,6 +72,29 @@ const ISTHMUS_LEN: usize = 176;
 const GAS_LIMIT: u64 = 1_000_000;
 
 impl L1Attributes {
+    /// What a block of this origin says, in the Isthmus form.
+    ///
+    /// The config is that with the origin's own updates applied.
+    pub fn for_block(config: &SystemConfig, origin: &L1Header, sequence_number: u64) -> Self {
+        Self {
+            l1_number: origin.number,
+            l1_timestamp: origin.timestamp,
+            l1_hash: origin.hash,
+            sequence_number,
+            base_fee: U256::from(origin.base_fee),
+            blob_base_fee: U256::from(origin.blob_base_fee),
+            base_fee_scalar: config.base_fee_scalar,
+            blob_base_fee_scalar: config.blob_base_fee_scalar,
+            batcher_hash: config.batcher.into_word(),
+            operator_fee: Some(config.operator_fee),
+        }
+    }
+
+    /// The origin.
+    pub const fn origin(&self) -> BlockId {
+        BlockId { number: self.l1_number, hash: self.l1_hash }
+    }
+
     /// The calldata, which is packed rather than ABI-encoded.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(ISTHMUS_LEN);
@@ -178,7 +203,7 @@ impl L1Attributes {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use alloy_eips::eip2718::{Decodable2718, Encodable2718};
     use alloy_primitives::{address, b256, hex, keccak256};
     use proptest::prelude::*;
@@ -247,6 +272,48 @@ mod tests {
         assert_eq!(L1Attributes::decode(&expected), Ok(isthmus));
         assert_eq!(isthmus.fees().operator_fee_scalar, operator_fee.scalar);
         assert_eq!(isthmus.fees().operator_fee_constant, operator_fee.constant);
+    }
+
+    pub(crate) fn l1_header() -> L1Header {
+        L1Header {
+            number: 7,
+            hash: B256::repeat_byte(8),
+            parent_hash: B256::repeat_byte(9),
+            timestamp: 1_000,
+            base_fee: 20_000_000_000,
+            blob_base_fee: 1 << 100,
+            prev_randao: B256::repeat_byte(10),
+            parent_beacon_block_root: B256::repeat_byte(11),
+        }
+    }
+
+    #[test]
+    fn a_block_says_its_origin_and_config() {
+        let config = SystemConfig {
+            batcher: address!("1111111111111111111111111111111111111111"),
+            gas_limit: 30_000_000,
+            base_fee_scalar: 1,
+            blob_base_fee_scalar: 2,
+            eip1559: None,
+            operator_fee: OperatorFee { scalar: 3, constant: 4 },
+        };
+        let attributes = L1Attributes::for_block(&config, &l1_header(), 5);
+        let encoded = attributes.encode();
+        assert_eq!(encoded.len(), ISTHMUS_LEN);
+        assert_eq!(L1Attributes::decode(&encoded), Ok(attributes));
+        assert_eq!(attributes.batcher(), config.batcher);
+        assert_eq!(attributes.origin(), l1_header().id());
+        assert_eq!(attributes.l1_timestamp, 1_000);
+        assert_eq!(attributes.sequence_number, 5);
+        let fees = L1Fees {
+            base_fee: U256::from(20_000_000_000u64),
+            blob_base_fee: U256::from(1u128 << 100),
+            base_fee_scalar: 1,
+            blob_base_fee_scalar: 2,
+            operator_fee_scalar: 3,
+            operator_fee_constant: 4,
+        };
+        assert_eq!(attributes.fees(), fees);
     }
 
     #[test]

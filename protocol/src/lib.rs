@@ -10,11 +10,15 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod base_fee;
+mod batch;
+mod blob;
 mod chain_spec;
+mod channel;
 mod deposit;
 mod eip1559_params;
 mod fastlz;
 mod fees;
+mod frame;
 mod l1_attributes;
 mod l1_block;
 mod output;
@@ -24,8 +28,17 @@ mod system_config;
 
 pub use crate::{
     base_fee::BaseFeeError,
+    batch::{
+        Batch, BatchError, SingularBatch, SpanBatch, SpanBatchError, SpanBlock, SpanBuildError,
+        SpanBuilder, SpanElement, SpanElements,
+    },
+    blob::{BLOB_DATA_MAX, BLOB_LEN, BlobError, decode_blob, encode_blob},
     chain_spec::{
         ChainFamily, ChainSpec, ChainSpecError, EthereumForks, EvmFork, OpFork, OptimismSpec, Rules,
+    },
+    channel::{
+        BatchReader, ChannelError, ChannelFull, ChannelWriter, CompressionAlgo, compress,
+        read_batches,
     },
     deposit::{
         TRANSACTION_DEPOSITED, UserDeposit, UserDepositError, alias_l1_address, unalias_l1_address,
@@ -33,9 +46,10 @@ pub use crate::{
     eip1559_params::{Eip1559Params, Eip1559ParamsError},
     fastlz::compressed_len,
     fees::{DataSize, L1Fees},
+    frame::{ChannelId, Frame, FrameError, decode_frames, encode_frames},
     l1_attributes::{L1Attributes, L1AttributesError, OperatorFee},
     l1_block::{BlockId, L1Block, L1Header},
     output::OutputV0,
     rollup_config::{RollupConfig, RollupGenesis},
-    system_config::SystemConfig,
+    system_config::{CONFIG_UPDATE, ConfigUpdate, ConfigUpdateError, SystemConfig},
 };
