@@ -27,8 +27,8 @@ abstract contract ResourceMetering {
     ///      base fee is next to nothing would otherwise ask for more gas than a block has.
     uint256 private constant L1_BASE_FEE_MIN = 1 gwei;
 
-    /// @dev One, in the fixed-point numbers below.
-    uint256 private constant ONE = 1 << 96;
+    /// @dev One, in the fixed-point numbers below. Products of two that are smaller still fit into a word.
+    uint256 private constant ONE = 1 << 128;
 
     /// @dev The rules; they belong to the system config.
     function _resourceConfig() internal view virtual returns (ResourceConfig memory);
@@ -91,7 +91,7 @@ abstract contract ResourceMetering {
         return _baseFee;
     }
 
-    /// @dev A fixed-point number of at most one to a whole power, by squaring: a step for each bit of the exponent.
+    /// @dev A fixed-point number below one to a whole power, by squaring: a step for each bit of the exponent.
     function _power(uint256 _base, uint256 _exponent) private pure returns (uint256 result) {
         result = ONE;
         while (_exponent != 0) {

@@ -8,8 +8,8 @@ use millrace_contracts::Contract;
 use serde_json::Value;
 
 use crate::interfaces::{
-    IFeeVault, IGasPriceOracle, IL1Block, IL2ToL1MessagePasser, IMulticall3, IProxy, IProxyAdmin,
-    IWETH,
+    IFeeVault, IGasPriceOracle, IL1Block, IL2ToL1MessagePasser, IMulticall3, IOptimismPortal,
+    IProxy, IProxyAdmin, ISuperchainConfig, ISystemConfig, IWETH,
 };
 
 #[test]
@@ -64,6 +64,25 @@ fn multicall3() {
     check_calls::<IMulticall3::IMulticall3Calls>(Contract::Multicall3, &[]);
 }
 
+/// The initializers are no part of it: they differ from version to version, and nobody but a deployer calls them.
+#[test]
+fn l1_contracts() {
+    let settings = "(address,bytes32,uint64,uint32,uint32,uint32,uint32,uint32,uint64,address,address,uint256)";
+    let initialize = format!("initialize({settings},(address,address))");
+    check_calls::<ISystemConfig::ISystemConfigCalls>(Contract::SystemConfig, &[&initialize]);
+    check_events::<ISystemConfig::ISystemConfigEvents>(Contract::SystemConfig);
+    check_calls::<IOptimismPortal::IOptimismPortalCalls>(
+        Contract::OptimismPortal,
+        &["initialize(address)"],
+    );
+    check_events::<IOptimismPortal::IOptimismPortalEvents>(Contract::OptimismPortal);
+    let errors = ["BadTarget()", "LargeCalldata()", "OutOfGas()", "SmallGasLimit()"];
+    let errors = errors.map(str::to_owned).into();
+    assert_eq!(signatures(Contract::OptimismPortal, "error"), errors);
+    check_calls::<ISuperchainConfig::ISuperchainConfigCalls>(Contract::SuperchainConfig, &[]);
+    check_events::<ISuperchainConfig::ISuperchainConfigEvents>(Contract::SuperchainConfig);
+}
+
 #[test]
 fn storage_is_where_the_protocol_reads_it() {
     let check = |contract, expected: &[(&str, u64, u64, u64)]| {
@@ -71,7 +90,10 @@ fn storage_is_where_the_protocol_reads_it() {
         let number = |variable: &Value, key| variable[key].as_u64().unwrap();
         let storage = artifact["storage"].as_array().unwrap().iter().map(|variable| {
             let (slot, offset) = (number(variable, "slot"), number(variable, "offset"));
-            (variable["label"].as_str().unwrap(), slot, offset, number(variable, "bytes"))
+            let (label, bytes) = (variable["label"].as_str().unwrap(), number(variable, "bytes"));
+            // A spacer is named after its place, which is here to be seen anyway.
+            let is_spacer = label == format!("spacer_{slot}_{offset}_{bytes}");
+            (if is_spacer { SPACER } else { label }, slot, offset, bytes)
         });
         assert_eq!(storage.collect::<Vec<_>>(), expected, "{contract:?}");
     };
@@ -95,9 +117,61 @@ fn storage_is_where_the_protocol_reads_it() {
     );
     check(Contract::L2ToL1MessagePasser, &[("sentMessages", 0, 0, 32), ("msgNonce", 1, 0, 30)]);
     check(Contract::ProxyAdmin, &[("owner", 0, 0, 20)]);
+    // Where the OP Stack's contracts have the same; what they have besides is kept free, and checked to be.
+    let spacer = |slot, offset, bytes| (SPACER, slot, offset, bytes);
+    check(
+        Contract::SystemConfig,
+        &[
+            ("_initialized", 0, 0, 1),
+            spacer(0, 1, 1),
+            spacer(1, 0, 1600),
+            ("owner", 51, 0, 20),
+            spacer(52, 0, 1568),
+            ("overhead", 101, 0, 32),
+            ("scalar", 102, 0, 32),
+            ("batcherHash", 103, 0, 32),
+            ("gasLimit", 104, 0, 8),
+            ("basefeeScalar", 104, 8, 4),
+            ("blobbasefeeScalar", 104, 12, 4),
+            ("_resourceConfig", 105, 0, 32),
+            ("eip1559Denominator", 106, 0, 4),
+            ("eip1559Elasticity", 106, 4, 4),
+            ("operatorFeeScalar", 106, 8, 4),
+            ("operatorFeeConstant", 106, 12, 8),
+            ("l2ChainId", 107, 0, 32),
+            ("superchainConfig", 108, 0, 20),
+        ],
+    );
+    check(
+        Contract::OptimismPortal,
+        &[
+            ("_initialized", 0, 0, 1),
+            spacer(0, 1, 1),
+            ("params", 1, 0, 32),
+            spacer(2, 0, 1536),
+            spacer(50, 0, 20),
+            spacer(51, 0, 32),
+            spacer(52, 0, 32),
+            spacer(53, 0, 1),
+            spacer(53, 1, 20),
+            spacer(54, 0, 20),
+            ("systemConfig", 55, 0, 20),
+            spacer(56, 0, 20),
+            spacer(57, 0, 32),
+            spacer(58, 0, 32),
+            spacer(59, 0, 32),
+            spacer(60, 0, 32),
+            spacer(61, 0, 32),
+            spacer(62, 0, 20),
+        ],
+    );
+    check(Contract::SuperchainConfig, &[("_initialized", 0, 0, 1), spacer(0, 1, 1)]);
     // A proxy's own variables would collide with its implementation's.
     check(Contract::Proxy, &[]);
 }
+
+/// Stands for a variable that only keeps its place free.
+const SPACER: &str = "(spacer)";
 
 /// The functions of a contract are those of an interface, and the named ones more.
 fn check_calls<I: SolInterface>(contract: Contract, more: &[&str]) {
@@ -142,6 +216,9 @@ selectors_of!(
     IWETH::IWETHEvents,
     IProxy::IProxyEvents,
     IProxyAdmin::IProxyAdminEvents,
+    ISystemConfig::ISystemConfigEvents,
+    IOptimismPortal::IOptimismPortalEvents,
+    ISuperchainConfig::ISuperchainConfigEvents,
 );
 
 fn artifact(contract: Contract) -> Value {

@@ -170,4 +170,96 @@ sol! {
         function tryBlockAndAggregate(bool requireSuccess, Call[] calls) external payable
             returns (uint256 blockNumber, bytes32 blockHash, Result[] returnData);
     }
+
+    interface ISystemConfig {
+        event ConfigUpdate(uint256 indexed version, uint8 indexed updateType, bytes data);
+        event Initialized(uint8 version);
+        event OwnershipTransferred(address indexed previousOwner, address indexed newOwner);
+        struct ResourceConfig {
+            uint32 maxResourceLimit;
+            uint8 elasticityMultiplier;
+            uint8 baseFeeMaxChangeDenominator;
+            uint32 minimumBaseFee;
+            uint32 systemTxMaxGas;
+            uint128 maximumBaseFee;
+        }
+        function BATCH_INBOX_SLOT() external view returns (bytes32);
+        function DISPUTE_GAME_FACTORY_SLOT() external view returns (bytes32);
+        function L1_CROSS_DOMAIN_MESSENGER_SLOT() external view returns (bytes32);
+        function L1_ERC_721_BRIDGE_SLOT() external view returns (bytes32);
+        function L1_STANDARD_BRIDGE_SLOT() external view returns (bytes32);
+        function OPTIMISM_MINTABLE_ERC20_FACTORY_SLOT() external view returns (bytes32);
+        function OPTIMISM_PORTAL_SLOT() external view returns (bytes32);
+        function START_BLOCK_SLOT() external view returns (bytes32);
+        function UNSAFE_BLOCK_SIGNER_SLOT() external view returns (bytes32);
+        function VERSION() external view returns (uint256);
+        function basefeeScalar() external view returns (uint32);
+        function batchInbox() external view returns (address);
+        function batcherHash() external view returns (bytes32);
+        function blobbasefeeScalar() external view returns (uint32);
+        function disputeGameFactory() external view returns (address);
+        function eip1559Denominator() external view returns (uint32);
+        function eip1559Elasticity() external view returns (uint32);
+        function gasLimit() external view returns (uint64);
+        function l1CrossDomainMessenger() external view returns (address);
+        function l1ERC721Bridge() external view returns (address);
+        function l1StandardBridge() external view returns (address);
+        function l2ChainId() external view returns (uint256);
+        function maximumGasLimit() external pure returns (uint64);
+        function minimumGasLimit() external view returns (uint64);
+        function operatorFeeConstant() external view returns (uint64);
+        function operatorFeeScalar() external view returns (uint32);
+        function optimismMintableERC20Factory() external view returns (address);
+        function optimismPortal() external view returns (address);
+        function overhead() external view returns (uint256);
+        function owner() external view returns (address);
+        function renounceOwnership() external;
+        function resourceConfig() external view returns (ResourceConfig memory);
+        function scalar() external view returns (uint256);
+        function setBatcherHash(bytes32 batcherHash) external;
+        function setEIP1559Params(uint32 denominator, uint32 elasticity) external;
+        function setGasConfigEcotone(uint32 basefeeScalar, uint32 blobbasefeeScalar) external;
+        function setGasLimit(uint64 gasLimit) external;
+        function setOperatorFeeScalars(uint32 operatorFeeScalar, uint64 operatorFeeConstant) external;
+        function setUnsafeBlockSigner(address unsafeBlockSigner) external;
+        function startBlock() external view returns (uint256);
+        function superchainConfig() external view returns (address);
+        function transferOwnership(address newOwner) external;
+        function unsafeBlockSigner() external view returns (address);
+        function version() external pure returns (string memory);
+    }
+
+    interface IOptimismPortal {
+        event Initialized(uint8 version);
+        event TransactionDeposited(address indexed from, address indexed to, uint256 indexed version, bytes opaqueData);
+        error BadTarget();
+        error LargeCalldata();
+        error OutOfGas();
+        error SmallGasLimit();
+        function depositTransaction(address to, uint256 value, uint64 gasLimit, bool isCreation, bytes memory data)
+            external payable;
+        function donateETH() external payable;
+        function guardian() external view returns (address);
+        function minimumGasLimit(uint64 byteCount) external pure returns (uint64);
+        function params() external view returns (uint128 prevBaseFee, uint64 prevBoughtGas, uint64 prevBlockNum);
+        function paused() external view returns (bool);
+        function superchainConfig() external view returns (address);
+        function systemConfig() external view returns (address);
+        function version() external pure returns (string memory);
+    }
+
+    interface ISuperchainConfig {
+        event ConfigUpdate(uint8 indexed updateType, bytes data);
+        event Initialized(uint8 version);
+        event Paused(string identifier);
+        event Unpaused();
+        function GUARDIAN_SLOT() external view returns (bytes32);
+        function PAUSED_SLOT() external view returns (bytes32);
+        function guardian() external view returns (address);
+        function initialize(address guardian, bool paused) external;
+        function pause(string memory identifier) external;
+        function paused() external view returns (bool);
+        function unpause() external;
+        function version() external view returns (string memory);
+    }
 }
