@@ -5,7 +5,10 @@
 mod code_cache;
 mod error;
 mod frozen;
+mod habits;
 mod handler;
+mod hashes;
+mod instructions;
 mod join;
 mod overlay;
 mod precompiles;
@@ -14,7 +17,7 @@ mod transfer;
 mod tx;
 
 use alloy_eips::eip7840::BlobParams;
-use alloy_primitives::{Address, Bytes, Log, U256};
+use alloy_primitives::{Address, Bytes, Log, TxKind, U256};
 use millrace_protocol::{
     EvmFork, L1Fees, Rules,
     predeploys::{BASE_FEE_VAULT, L1_FEE_VAULT, OPERATOR_FEE_VAULT},
@@ -124,7 +127,7 @@ impl Machine {
         let evm = Evm {
             ctx: context,
             inspector: (),
-            instruction: EthInstructions::new_mainnet_with_spec(spec),
+            instruction: instructions::instructions(spec),
             precompiles: precompiles(rules),
             frame_stack: FrameStack::new_prealloc(8),
         };
@@ -141,6 +144,7 @@ impl Machine {
         match self.run(tx) {
             Ok(execution) => {
                 self.commit();
+                self.learn();
                 Ok(Ran {
                     success: execution.is_success(),
                     gas_used: execution.tx_gas_used(),
@@ -172,6 +176,15 @@ impl Machine {
         let journal = &mut self.evm.ctx.journaled_state;
         journal.database.commit(&mut journal.inner.state);
         self.tidy();
+    }
+
+    /// Learns what to expect of transactions like the last one.
+    fn learn(&mut self) {
+        let Context { tx, journaled_state, .. } = &mut self.evm.ctx;
+        if let TxKind::Call(to) = tx.to {
+            let call = habits::Call { sender: tx.caller, to, input: &tx.input };
+            journaled_state.database.learn(call);
+        }
     }
 
     /// Forgets the changes of the last transaction.

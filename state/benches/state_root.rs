@@ -18,16 +18,12 @@ use millrace_types::{Account, AccountDiff, StateDiff};
 use mimalloc::MiMalloc;
 use rand::{Rng, SeedableRng, rngs::StdRng};
 
-use crate::{
-    source::keccak,
-    trie::{NoSource, StateTrie},
-};
+use crate::trie::{NoSource, StateTrie};
 
 /// The trie is no part of the crate's face, and only its own module can time its parts: so it is compiled in.
 #[allow(dead_code, unreachable_pub, unused_imports, missing_docs, clippy::all)]
 #[path = "../src"]
 mod source {
-    pub mod keccak;
     pub mod trie;
 }
 use source::trie;
@@ -83,7 +79,7 @@ fn lanes() {
     const MESSAGES: usize = 50_000;
     let messages = vec![[7u8; 110]; MESSAGES];
     let mut hashes = vec![B256::ZERO; MESSAGES];
-    let batch = best(9, || keccak::keccak256_batch(&messages, &mut hashes));
+    let batch = best(9, || millrace_keccak::keccak256_batch(&messages, &mut hashes));
     let scalar = best(9, || {
         for (message, hash) in messages.iter().zip(&mut hashes) {
             *hash = keccak256(message);

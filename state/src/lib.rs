@@ -15,7 +15,6 @@ mod checkpoint;
 mod codec;
 mod config;
 mod error;
-mod keccak;
 mod nodes;
 mod overlay;
 mod prove;

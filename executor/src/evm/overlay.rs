@@ -20,6 +20,8 @@ use revm::{
 
 use super::{
     code_cache::CodeCache,
+    habits::{Call, Habits},
+    hashes::Hashes,
     touches::{Access, Key, Touches},
 };
 use crate::{StateError, StateView, parallel::Seen};
@@ -35,6 +37,8 @@ pub(crate) struct Overlay {
     slot_places: HashMap<SlotKey, u32>,
     pub(super) slots: Vec<Slot>,
     codes: CodeCache,
+    pub(super) hashes: Hashes,
+    habits: Habits,
     block_hashes: HashMap<u64, B256>,
     /// Places of accounts whose changes were not taken yet, each once.
     pub(super) dirty: Vec<u32>,
@@ -120,6 +124,8 @@ impl Overlay {
             slot_places: HashMap::default(),
             slots: Vec::new(),
             codes: CodeCache::default(),
+            hashes: Hashes::default(),
+            habits: Habits::default(),
             block_hashes: HashMap::default(),
             dirty: Vec::new(),
             dirty_slots: Vec::new(),
@@ -131,7 +137,8 @@ impl Overlay {
         }
     }
 
-    /// Begins again on another state. Memory and code, which does not depend on a state, are kept.
+    /// Begins again on another state. Memory is kept, and so is what does not depend on a state: code, hashes
+    /// and habits.
     pub(crate) fn reset(&mut self, view: Arc<dyn StateView>) {
         self.view = view;
         self.places.clear();
@@ -176,16 +183,38 @@ impl Overlay {
         self.credits.drain(..).map(|credit| (credit.recipient, credit.amount))
     }
 
-    /// Looks up the accounts that transactions are about to name.
+    /// Looks up the accounts that transactions are about to name, and what else calls like them have looked for.
     ///
     /// Each lookup waits for memory a few times, and what waits here waits at once; in the middle of a transaction one
     /// would wait after the other. What cannot be read is left for the transaction to find out.
-    pub(crate) fn look_ahead<'a>(&mut self, transactions: impl Iterator<Item = &'a Transaction>) {
-        for transaction in transactions {
+    pub(crate) fn look_ahead<'a>(
+        &mut self,
+        transactions: impl Iterator<Item = &'a Transaction> + Clone,
+    ) {
+        for transaction in transactions.clone() {
             let _ = self.place(transaction.sender());
             if let Some(recipient) = transaction.to() {
                 let _ = self.place(recipient);
             }
+        }
+        let mut habits = std::mem::take(&mut self.habits);
+        for (owner, key) in habits.look_ahead(transactions, &mut self.hashes) {
+            if let Ok(owner) = self.place(owner) {
+                let _ = self.slot_place(owner, key);
+            }
+        }
+        self.habits = habits;
+    }
+
+    /// Learns what calls like this one look for, which has just run.
+    pub(super) fn learn(&mut self, call: Call<'_>) {
+        if !self.hashes.misses().is_empty() {
+            self.habits.learn(call, self.hashes.misses(), |miss| {
+                let owner = self.places.get(&miss.owner);
+                let slot = |owner| SlotKey { owner, key: miss.hash.into() };
+                owner.is_some_and(|owner| self.slot_places.contains_key(&slot(*owner)))
+            });
+            self.hashes.forget_misses();
         }
     }
 
@@ -452,29 +481,35 @@ impl Overlay {
 
     /// The value of a slot of the account at a place.
     fn slot(&mut self, owner: u32, key: U256) -> Result<U256, StateError> {
-        let Cached { address, epoch, .. } = self.accounts[owner as usize];
-        let (index, value) = match self.slot_places.entry(SlotKey { owner, key }) {
-            Entry::Occupied(entry) => {
-                let slot = &mut self.slots[*entry.get() as usize];
-                if slot.epoch != epoch {
-                    (slot.value, slot.epoch) = (U256::ZERO, epoch);
-                }
-                (*entry.get(), slot.value)
-            }
-            Entry::Vacant(entry) => {
-                let value =
-                    if epoch > 0 { U256::ZERO } else { self.view.storage(&address, &key)? };
-                let index = self.slots.len() as u32;
-                self.slots.push(Slot::new(owner, key, value, epoch));
-                (*entry.insert(index), value)
-            }
-        };
+        let index = self.slot_place(owner, key)?;
+        let value = self.slots[index as usize].value;
         if let Some(touches) = &mut self.touches {
             touches.add(Key::slot(index));
             let slot = &mut self.slots[index as usize];
             slot.access = slot.access.max(Access::Read);
         }
         Ok(value)
+    }
+
+    /// Where a slot of the account at a place lies, with its present value.
+    fn slot_place(&mut self, owner: u32, key: U256) -> Result<u32, StateError> {
+        let Cached { address, epoch, .. } = self.accounts[owner as usize];
+        match self.slot_places.entry(SlotKey { owner, key }) {
+            Entry::Occupied(entry) => {
+                let slot = &mut self.slots[*entry.get() as usize];
+                if slot.epoch != epoch {
+                    (slot.value, slot.epoch) = (U256::ZERO, epoch);
+                }
+                Ok(*entry.get())
+            }
+            Entry::Vacant(entry) => {
+                let value =
+                    if epoch > 0 { U256::ZERO } else { self.view.storage(&address, &key)? };
+                let index = self.slots.len() as u32;
+                self.slots.push(Slot::new(owner, key, value, epoch));
+                Ok(*entry.insert(index))
+            }
+        }
     }
 
     pub(super) fn place(&mut self, address: Address) -> Result<u32, StateError> {

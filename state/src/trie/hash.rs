@@ -4,6 +4,7 @@
 //! at a time, from whichever subtree they are: a thousand accounts with a slot each fill the lanes as well as one
 //! contract with a thousand. A hash goes straight to its place beside the link in the parent.
 
+use millrace_keccak::{Batcher, keccak256_batch};
 use rayon::prelude::*;
 
 use super::{
@@ -12,7 +13,6 @@ use super::{
     rlp::Reference,
     subtree::Subtree,
 };
-use crate::keccak::{Batcher, keccak256_batch};
 
 /// So many nodes are read ahead of their use, for the waits for memory to overlap.
 const AHEAD: usize = 16;
@@ -54,7 +54,7 @@ pub(super) fn hash(subtrees: &mut [&mut Subtree]) {
         levels[level] = jobs;
         level += 1;
     }
-    let mut batcher = Batcher::<Job>::new();
+    let mut batcher = Batcher::<Job>::default();
     for depth in (0..=deepest).rev() {
         for (at, job) in levels[depth].iter().enumerate() {
             if let Some(job) = levels[depth].get(at + AHEAD) {

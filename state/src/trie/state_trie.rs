@@ -4,6 +4,7 @@ use std::mem;
 
 use alloy_primitives::{Address, B256, KECCAK256_EMPTY, U256, map::B256Map};
 use alloy_trie::EMPTY_ROOT_HASH;
+use millrace_keccak::keccak256_batch;
 use millrace_types::{Account, AccountDiff, StateDiff};
 use rayon::prelude::*;
 
@@ -17,7 +18,6 @@ use super::{
     update::Change,
     value::{Value, ValueRef},
 };
-use crate::keccak::keccak256_batch;
 
 /// From this many changed slots or tries on, other cores help.
 const PARALLEL_MIN: usize = 256;

@@ -1,9 +1,12 @@
 //! Keccak-256 of many short messages at once.
 //!
-//! A state root is bound by Keccak: some three permutations for each changed leaf. One permutation of eight messages
-//! side by side in 512-bit registers costs little more than one of a single message, so everything that has several
-//! messages to hash comes here: trie nodes, and addresses and slots on their way to becoming keys. Which instructions
-//! there are is found out at run time: AVX-512 (eight lanes), AVX2 (four), or else one message after the other.
+//! A state root is bound by Keccak, some three permutations for each changed leaf, and so is much of what contracts do: a
+//! quarter of a token transfer goes into finding slots. One permutation of eight messages side by side in 512-bit registers
+//! costs little more than one of a single message, so everything that knows several messages ahead comes here: trie nodes,
+//! addresses and slots on their way to becoming keys, the mappings that transactions are about to look into. Which
+//! instructions there are is found out at run time: AVX-512 (eight lanes), AVX2 (four), or else one message after the other.
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
 
 #[cfg(target_arch = "x86_64")]
 mod x86;
@@ -11,28 +14,28 @@ mod x86;
 use alloy_primitives::{B256, keccak256};
 
 /// Bytes that one permutation absorbs.
-pub(crate) const BLOCK_BYTES: usize = 136;
+pub const BLOCK_BYTES: usize = 136;
 
 /// Blocks a lane has room for: a full branch node takes four.
-pub(crate) const LANE_BLOCKS_MAX: usize = 4;
+pub const LANE_BLOCKS_MAX: usize = 4;
 
 /// The longest message that fits a lane, with its padding.
-pub(crate) const LANE_MESSAGE_BYTES_MAX: usize = LANE_BLOCKS_MAX * BLOCK_BYTES - 1;
+pub const LANE_MESSAGE_BYTES_MAX: usize = LANE_BLOCKS_MAX * BLOCK_BYTES - 1;
 
 /// Messages hashed together.
-pub(crate) const LANES: usize = 8;
+pub const LANES: usize = 8;
 
 /// One message, padded: the unit that a kernel reads.
-pub(crate) type Lane = [u8; LANE_BLOCKS_MAX * BLOCK_BYTES];
+pub type Lane = [u8; LANE_BLOCKS_MAX * BLOCK_BYTES];
 
 /// The hashes of a full or last group, each with the tag that its message was given.
-pub(crate) type Hashed<T> = [(T, B256)];
+pub type Hashed<T> = [(T, B256)];
 
 /// Collects messages until there are enough of one length (in blocks) to hash them together.
 ///
 /// Messages are written straight into their lane: ask for room with [`message`](Self::message), then
 /// [`push`](Self::push) a tag to know the hash by. Hashes come back in groups, not in order.
-pub(crate) struct Batcher<T> {
+pub struct Batcher<T> {
     groups: [Group<T>; LANE_BLOCKS_MAX],
     instructions: Instructions,
 }
@@ -45,11 +48,13 @@ struct Group<T> {
     count: usize,
 }
 
-impl<T: Copy + Default> Batcher<T> {
-    pub(crate) fn new() -> Self {
+impl<T: Copy + Default> Default for Batcher<T> {
+    fn default() -> Self {
         Self::with(Instructions::detect())
     }
+}
 
+impl<T: Copy + Default> Batcher<T> {
     fn with(instructions: Instructions) -> Self {
         let group = || Group {
             lanes: Box::new([[0; LANE_BLOCKS_MAX * BLOCK_BYTES]; LANES]),
@@ -62,14 +67,14 @@ impl<T: Copy + Default> Batcher<T> {
 
     /// Room for a message of `len` bytes, at most [`LANE_MESSAGE_BYTES_MAX`]: overwrite all of it, then [`push`](Self::push).
     #[inline]
-    pub(crate) fn message(&mut self, len: usize) -> &mut [u8] {
+    pub fn message(&mut self, len: usize) -> &mut [u8] {
         let group = &mut self.groups[len / BLOCK_BYTES];
         &mut group.lanes[group.count][..len]
     }
 
     /// Takes the message of `len` bytes that was just written. The hashes of its group, if it filled it.
     #[inline]
-    pub(crate) fn push(&mut self, len: usize, tag: T) -> Option<&Hashed<T>> {
+    pub fn push(&mut self, len: usize, tag: T) -> Option<&Hashed<T>> {
         let blocks = len / BLOCK_BYTES + 1;
         let group = &mut self.groups[blocks - 1];
         let lane = &mut group.lanes[group.count];
@@ -83,7 +88,7 @@ impl<T: Copy + Default> Batcher<T> {
     }
 
     /// The hashes of one more group that is not full; `None` when nothing is left.
-    pub(crate) fn drain(&mut self) -> Option<&Hashed<T>> {
+    pub fn drain(&mut self) -> Option<&Hashed<T>> {
         let (at, group) = self.groups.iter_mut().enumerate().find(|(_, group)| group.count > 0)?;
         Some(group.hash(at + 1, self.instructions))
     }
@@ -113,6 +118,12 @@ impl<T> Group<T> {
             }
         }
         &self.hashed[..count]
+    }
+}
+
+impl<T> std::fmt::Debug for Batcher<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Batcher").field("instructions", &self.instructions).finish_non_exhaustive()
     }
 }
 
@@ -147,7 +158,7 @@ impl Instructions {
 /// # Panics
 ///
 /// When there are not as many outputs as inputs.
-pub(crate) fn keccak256_batch<I: AsRef<[u8]>>(inputs: &[I], outputs: &mut [B256]) {
+pub fn keccak256_batch<I: AsRef<[u8]>>(inputs: &[I], outputs: &mut [B256]) {
     keccak256_batch_with(Instructions::detect(), inputs, outputs);
 }
 
