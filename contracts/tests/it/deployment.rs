@@ -1,12 +1,12 @@
 //! The plan, executed: the contracts are where it says, and say what derivation reads.
 
-use alloy_primitives::{Address, B256, U256, bytes};
+use alloy_primitives::{Address, B256, Log, U256, bytes};
 use alloy_sol_types::{SolCall, SolEvent};
 use millrace_contracts::{
     DEV_ACCOUNTS, Deployment, DeploymentConfig, L1Contracts, default_batch_inbox,
 };
 use millrace_protocol::{
-    Eip1559Params, OperatorFee, SystemConfig, UserDeposit, alias_l1_address,
+    CONFIG_UPDATE, Eip1559Params, OperatorFee, SystemConfig, UserDeposit, alias_l1_address,
     predeploys::CREATE2_DEPLOYER,
 };
 use revm::primitives::TxKind;
@@ -114,6 +114,69 @@ fn what_is_there_cannot_be_deployed_again() {
     }
     let gas_limit = chain.view(contracts.system_config, ISystemConfig::gasLimitCall {});
     assert_eq!(gas_limit, 30_000_000);
+}
+
+/// What the events of the first block come to is the planned config, and each later one changes what it says.
+#[test]
+fn config_updates_are_what_derivation_reads() {
+    let config = config();
+    let plan = Deployment::new(&config).unwrap();
+    let address = plan.contracts.system_config;
+    let mut chain = Chain::new();
+    let mut follower = SystemConfig {
+        batcher: Address::ZERO,
+        gas_limit: 0,
+        base_fee_scalar: 0,
+        blob_base_fee_scalar: 0,
+        eip1559: None,
+        operator_fee: OperatorFee::default(),
+    };
+    let apply = |follower: &mut SystemConfig, logs: Vec<Log>| {
+        let mut applied = 0;
+        for log in logs.iter().filter(|log| log.address == address) {
+            if log.topics()[0] == CONFIG_UPDATE {
+                follower.apply_log(&log.data).unwrap();
+                applied += 1;
+            }
+        }
+        applied
+    };
+    for step in plan.steps {
+        let logs = chain.send(ANYBODY, step.to, step.value, step.data);
+        apply(&mut follower, logs);
+    }
+    assert_eq!(follower, config.system_config);
+
+    let mut expected = follower;
+    let mut check = |call: Vec<u8>, change: fn(&mut SystemConfig)| {
+        let logs = chain.send(OWNER, address, U256::ZERO, call);
+        assert_eq!(apply(&mut follower, logs), 1);
+        change(&mut expected);
+        assert_eq!(follower, expected);
+    };
+    let batcher = ISystemConfig::setBatcherHashCall { batcherHash: ANYBODY.into_word() };
+    check(batcher.abi_encode(), |config| config.batcher = ANYBODY);
+    let scalars =
+        ISystemConfig::setGasConfigEcotoneCall { basefeeScalar: 0, blobbasefeeScalar: u32::MAX };
+    check(scalars.abi_encode(), |config| {
+        (config.base_fee_scalar, config.blob_base_fee_scalar) = (0, u32::MAX);
+    });
+    check(ISystemConfig::setGasLimitCall { gasLimit: 21_000_000 }.abi_encode(), |config| {
+        config.gas_limit = 21_000_000;
+    });
+    let params = ISystemConfig::setEIP1559ParamsCall { denominator: u32::MAX, elasticity: 1 };
+    check(params.abi_encode(), |config| {
+        config.eip1559 = Some(Eip1559Params::new(u32::MAX, 1).unwrap());
+    });
+    let fee = ISystemConfig::setOperatorFeeScalarsCall {
+        operatorFeeScalar: u32::MAX,
+        operatorFeeConstant: u64::MAX,
+    };
+    check(fee.abi_encode(), |config| {
+        config.operator_fee = OperatorFee { scalar: u32::MAX, constant: u64::MAX };
+    });
+    let signer = ISystemConfig::setUnsafeBlockSignerCall { unsafeBlockSigner: ANYBODY };
+    check(signer.abi_encode(), |_| ());
 }
 
 #[test]

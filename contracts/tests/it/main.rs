@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
 mod abi;
+mod anvil;
 mod chain;
 mod deployment;
 mod fee_vaults;
