@@ -7,7 +7,7 @@ use millrace_protocol::{
     ChainSpec, Eip1559Params, L1Attributes, L1Header, SystemConfig, predeploys::SEQUENCER_FEE_VAULT,
 };
 
-use crate::{FeeVault, Genesis, GenesisAccount, Predeploys, WithdrawalNetwork};
+use crate::{FeeVault, Genesis, Predeploys, WithdrawalNetwork};
 
 /// A rollup that is about to begin, with every fork up to Isthmus.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,7 +76,7 @@ impl Beginning {
         let mut alloc = predeploys.accounts();
         for (address, balance) in self.balances {
             // A predeploy may be given money too, and keeps its code.
-            alloc.entry(address).or_insert_with(GenesisAccount::default).balance = balance;
+            alloc.entry(address).or_default().balance = balance;
         }
         Genesis {
             spec: self.spec,
