@@ -190,9 +190,8 @@ impl Batches {
                 Ok(len)
             }
             Self::Span(span) => {
-                let span = span.get_or_insert_with(|| {
-                    Box::new(SpanBuilder::new(rollup, block.parent_hash))
-                });
+                let span = span
+                    .get_or_insert_with(|| Box::new(SpanBuilder::new(rollup, block.parent_hash)));
                 let before = span.encoded_len_max();
                 let facts = SpanBlock {
                     timestamp: block.timestamp,
@@ -212,7 +211,9 @@ impl Batches {
         /// Bits and counts of a block in a span batch.
         const SPAN: usize = 4;
         match self {
-            Self::Singular(_) => SINGULAR + block.transaction_bytes() + 4 * block.transactions.len(),
+            Self::Singular(_) => {
+                SINGULAR + block.transaction_bytes() + 4 * block.transactions.len()
+            }
             Self::Span(_) => SPAN + block.transaction_bytes(),
         }
     }

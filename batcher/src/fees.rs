@@ -211,7 +211,8 @@ mod tests {
         let blobs = fees.bumped(Kind::Blobs, Rival::Ourselves, &quiet, &caps).unwrap();
         assert_eq!(blobs, TxFees { tip: 20, fee_cap: 200, blob_fee_cap: 14 });
         // Zero must rise as well, or the pool says no for ever.
-        let zero = TxFees::default().bumped(Kind::Calldata, Rival::Ourselves, &quiet, &caps).unwrap();
+        let zero =
+            TxFees::default().bumped(Kind::Calldata, Rival::Ourselves, &quiet, &caps).unwrap();
         assert_eq!((zero.tip, zero.fee_cap), (1, 1));
     }
 

@@ -312,7 +312,8 @@ impl State {
     /// Goes on reading after the last block that is under way.
     fn restart(&mut self) {
         let floor = self.floor.map_or(0, |floor| floor.number);
-        let under_way = self.outbox.blocks().map(|(_, last)| last).filter(|last| last.last >= floor);
+        let under_way =
+            self.outbox.blocks().map(|(_, last)| last).filter(|last| last.last >= floor);
         self.assembly.restart(
             under_way.map_or(floor, |last| last.last) + 1,
             under_way.map(|last| last.last_hash),
@@ -395,12 +396,7 @@ impl State {
         }
     }
 
-    fn on_checked(
-        &mut self,
-        now: Duration,
-        generation: u64,
-        result: Result<Vec<bool>, FaceError>,
-    ) {
+    fn on_checked(&mut self, now: Duration, generation: u64, result: Result<Vec<bool>, FaceError>) {
         self.check.busy = false;
         match result {
             Err(error) => {
@@ -482,8 +478,8 @@ impl State {
             Then::Attempt(record) => {
                 self.figures.transactions_total += 1;
                 match self.outbox.add_attempt(record) {
-                    Ok(()) => self.figures.bumps_total += 1,
-                    Err(record) => self.write(abandoned(&[record]), Then::Nothing),
+                    None => self.figures.bumps_total += 1,
+                    Some(record) => self.write(abandoned(&[record]), Then::Nothing),
                 }
             }
         }
@@ -762,4 +758,3 @@ fn abandoned(records: &[Record]) -> Vec<Change> {
     let close = |record: &Record| Change::Close { hash: record.hash, fate: Fate::Abandoned };
     records.iter().map(close).collect()
 }
-

@@ -1,6 +1,8 @@
 //! The loop: waits for events, hands them to the state, and does what that asks for.
 
-use std::{collections::HashMap, fmt, future::Future, panic::resume_unwind, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap, fmt, future::Future, panic::resume_unwind, sync::Arc, time::Duration,
+};
 
 use alloy_primitives::{Address, B256, TxHash};
 use futures::{
@@ -75,7 +77,10 @@ impl Batcher {
     /// Runs until `shutdown` resolves; then what is under way is finished and nothing is begun.
     ///
     /// It may be killed at any moment all the same: the ledger has everything that a successor needs.
-    pub async fn run(mut self, shutdown: impl Future<Output = ()> + Send) -> Result<(), BatchError> {
+    pub async fn run(
+        mut self,
+        shutdown: impl Future<Output = ()> + Send,
+    ) -> Result<(), BatchError> {
         let mut shutdown = std::pin::pin!(shutdown.fuse());
         let start = Instant::now();
         let loaded = tokio::select! {
@@ -161,10 +166,7 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
     done.unwrap_or_else(|error| resume_unwind(error.into_panic()))
 }
 
-async fn check(
-    blocks: &dyn SealedBlocks,
-    expected: &[BlockId],
-) -> Result<Vec<bool>, FaceError> {
+async fn check(blocks: &dyn SealedBlocks, expected: &[BlockId]) -> Result<Vec<bool>, FaceError> {
     let mut canonical = Vec::with_capacity(expected.len());
     for block in expected {
         canonical.push(blocks.hash(block.number).await? == Some(block.hash));
@@ -206,8 +208,10 @@ async fn look(
     let account = l1.account(account).await?;
     let market = l1.market().await?;
     let lookup = |hash| async move { Ok((hash, l1.inclusion(hash).await?)) };
-    let located: Vec<_> =
-        stream::iter(hashes.into_iter().map(lookup)).buffer_unordered(LOOKUPS_MAX).try_collect().await?;
+    let located: Vec<_> = stream::iter(hashes.into_iter().map(lookup))
+        .buffer_unordered(LOOKUPS_MAX)
+        .try_collect()
+        .await?;
     let located: HashMap<_, _> =
         located.into_iter().filter_map(|(hash, inclusion)| Some((hash, inclusion?))).collect();
     Ok(Some(Look { head, account, market, located }))

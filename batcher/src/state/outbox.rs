@@ -129,20 +129,20 @@ impl Outbox {
         self.entries.extend(records.into_iter().map(|record| Entry::new(record, false)));
     }
 
-    /// Takes a better-paid attempt, which the ledger has. Says no if nobody is interested any more.
-    pub(crate) fn add_attempt(&mut self, record: Record) -> Result<(), Record> {
+    /// Takes a better-paid attempt, which the ledger has. Gives it back if nobody is interested any more.
+    pub(crate) fn add_attempt(&mut self, record: Record) -> Option<Record> {
         let found = self
             .entries
             .iter_mut()
             .find(|entry| entry.nonce() == record.nonce && entry.channel() == record.channel);
-        let Some(entry) = found else { return Err(record) };
+        let Some(entry) = found else { return Some(record) };
         entry.add(record);
         entry.bumping = false;
         entry.rebid = false;
         if !matches!(entry.stage, Stage::Included(_)) {
             entry.stage = Stage::Queued { not_before: Duration::ZERO };
         }
-        Ok(())
+        None
     }
 
     /// An attempt could not be signed: it may be asked for again.
@@ -355,8 +355,8 @@ impl Outbox {
                 _ => {}
             }
             let missing = inclusion.is_none() && entry.nonce() < seen.nonce;
-            entry.missing_since =
-                missing.then(|| entry.missing_since.map_or(seen.head, |since| since.min(seen.head)));
+            entry.missing_since = missing
+                .then(|| entry.missing_since.map_or(seen.head, |since| since.min(seen.head)));
         }
         let first = self.entries.iter().find(|entry| !matches!(entry.stage, Stage::Included(_)));
         let gap = first.is_some_and(|entry| entry.nonce() > seen.nonce);
@@ -423,8 +423,8 @@ impl Outbox {
     /// channel whether its last block is.
     pub(crate) fn unwound(&self, canonical: &[bool]) -> Option<usize> {
         let wrong = canonical.iter().position(|canonical| !canonical)?;
-        let mut starts = (0..self.entries.len())
-            .filter(|index| self.entries[*index].newest().frames.first == 0);
+        let mut starts =
+            (0..self.entries.len()).filter(|index| self.entries[*index].newest().frames.first == 0);
         starts.nth(wrong)
     }
 
@@ -447,9 +447,7 @@ impl Outbox {
 
     /// Lets go of the channels that are safe and deep in L1's chain.
     pub(crate) fn settle(&mut self, head: u64, confirmations: u64, safe: u64) -> Vec<Change> {
-        let deep = |entry: &Entry| {
-            matches!(entry.stage, Stage::Included(at) if at.block.number + confirmations <= head + 1)
-        };
+        let deep = |entry: &Entry| matches!(entry.stage, Stage::Included(at) if at.block.number + confirmations <= head + 1);
         let done = self.entries.iter().take_while(|e| deep(e) && e.newest().blocks.last <= safe);
         let ends = done.enumerate().filter(|(_, entry)| entry.newest().frames.is_last);
         let Some((end, _)) = ends.last() else { return Vec::new() };

@@ -176,7 +176,7 @@ async fn posts_the_chain_and_nothing_twice() {
         (Kind::Blobs, BatchFormat::Span),
     ] {
         let mut run = Run::new(1, config(kind, format), Faults::default());
-        run.grow(20).await;
+        run.grow(10).await;
         let reading = run.settle(10).await;
         assert_eq!((reading.repeated, reading.lost_frames), (0, 0));
         assert!(reading.frames_max > 1, "channels span transactions");
@@ -207,7 +207,7 @@ async fn dies_between_any_two_steps_and_posts_nothing_twice() {
 async fn dies_with_blobs() {
     let faults = Faults { crash: 0.01, fail: 0.05, lost_reply: 0.05, ..Faults::default() };
     let mut run = Run::new(9, config(Kind::Blobs, BatchFormat::Span), faults);
-    run.grow(20).await;
+    run.grow(12).await;
     let reading = run.settle(60).await;
     assert_eq!((reading.repeated, reading.lost_frames), (0, 0));
 }
@@ -384,7 +384,8 @@ async fn blocks_that_are_rolled_back_are_replaced() {
         let mut run = Run::new(seed, config(Kind::Calldata, BatchFormat::Span), faults);
         for round in 0..6 {
             run.grow(5).await;
-            let (tip, safe) = (run.world.lock().tip().number, run.reading().safe);
+            let tip = run.world.lock().tip().number;
+            let safe = run.reading().safe;
             let unsafe_blocks = (tip - safe) as usize;
             // What is safe stays; at times the tip is back where it was before anybody looks.
             run.world.roll_back(unsafe_blocks * (round % 3) / 2);

@@ -1,8 +1,6 @@
 //! A reader of what was posted, by the rules of Holocene, as plain as can be: all of L1 from the beginning, each time.
 
-use millrace_protocol::{
-    Batch, ChannelId, Frame, RollupConfig, decode_frames, read_batches,
-};
+use millrace_protocol::{Batch, ChannelId, Frame, RollupConfig, decode_frames, read_batches};
 
 use crate::world::Inner;
 
@@ -75,7 +73,8 @@ impl Reading {
         self.channels += 1;
         for batch in read_batches(data, rollup.spec.rules(rollup.genesis.l2_time)) {
             let batch = batch.expect("channels are well-formed");
-            if !self.batch(&Batch::decode(&batch).expect("batches are well-formed"), world, rollup) {
+            if !self.batch(&Batch::decode(&batch).expect("batches are well-formed"), world, rollup)
+            {
                 return;
             }
         }

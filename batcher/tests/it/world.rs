@@ -404,7 +404,8 @@ impl SealedBlocks for World {
     }
 
     fn hash(&self, number: u64) -> BoxFuture<'_, Result<Option<B256>, FaceError>> {
-        self.call(move |inner| inner.journal.get(number as usize).map(|block| block.id.hash)).boxed()
+        self.call(move |inner| inner.journal.get(number as usize).map(|block| block.id.hash))
+            .boxed()
     }
 }
 
@@ -435,7 +436,8 @@ impl L1 for World {
             );
             inner.accept(offered)
         });
-        sent.map(|result| result.unwrap_or_else(|error| Err(SendError::Unavailable(error.0)))).boxed()
+        sent.map(|result| result.unwrap_or_else(|error| Err(SendError::Unavailable(error.0))))
+            .boxed()
     }
 }
 
