@@ -1,0 +1,46 @@
+//! The L1 blocks that can still be origins of blocks to come.
+
+use std::collections::VecDeque;
+
+use millrace_protocol::{L1Block, L1Header, SystemConfig};
+use op_alloy_consensus::TxDeposit;
+
+/// An L1 block as an origin: without what the batcher posted, so that a whole sequencing window fits into memory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Epoch {
+    pub(crate) header: L1Header,
+    pub(crate) system_config: SystemConfig,
+    /// The deposits of users, for the epoch's first block.
+    pub(crate) deposits: Vec<TxDeposit>,
+}
+
+/// Consecutive L1 blocks, from the safe head's origin to the newest that was read.
+///
+/// When the origin falls behind by more than the sequencing window, empty blocks are generated until it does not: so
+/// the window bounds the length.
+#[derive(Debug, Default)]
+pub(crate) struct Epochs {
+    blocks: VecDeque<Epoch>,
+}
+
+impl Epochs {
+    /// Appends the next L1 block.
+    pub(crate) fn push(&mut self, block: &L1Block) {
+        self.blocks.push_back(Epoch {
+            header: block.header,
+            system_config: block.system_config,
+            deposits: block.deposits.clone(),
+        });
+    }
+
+    /// Forgets everything before this number.
+    pub(crate) fn forget_before(&mut self, number: u64) {
+        while self.blocks.pop_front_if(|block| block.header.number < number).is_some() {}
+    }
+
+    /// The epoch of this number, if it is among them.
+    pub(crate) fn get(&self, number: u64) -> Option<&Epoch> {
+        let first = self.blocks.front()?.header.number;
+        self.blocks.get(usize::try_from(number.checked_sub(first)?).ok()?)
+    }
+}
