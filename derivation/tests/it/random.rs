@@ -1,0 +1,146 @@
+//! Worlds made up from a seed, derived and compared with the model.
+//!
+//! `MILLRACE_SEED` says where to begin and `MILLRACE_WORLDS` how many: each world has a seed of its own, which a failure
+//! prints, and with which that world comes first.
+
+use millrace_derivation::{PushError, Start};
+use rand::{Rng, SeedableRng, rngs::StdRng};
+
+use crate::{
+    batcher::Habits,
+    drive::{Drive, check},
+    model::Tally,
+    world::World,
+};
+
+const SEED: u64 = 0x4d69_6c6c_7261_6365;
+const WORLDS: u64 = 150;
+const L1_BLOCKS: usize = 120;
+
+/// Makes worlds, and checks each.
+fn worlds(habits: Habits, check: impl Fn(&World, u64)) -> Tally {
+    let (first, count) = (setting("MILLRACE_SEED", SEED), setting("MILLRACE_WORLDS", WORLDS));
+    println!("{count} worlds of {L1_BLOCKS} L1 blocks, the first with MILLRACE_SEED={first}");
+    let mut sum = Tally::default();
+    for seed in (0..count).map(|world| first.wrapping_add(world)) {
+        let _on_failure = Announcement { seed };
+        let world = World::grown(seed, habits, L1_BLOCKS);
+        check(&world, seed);
+        sum.add(&world.model.tally);
+    }
+    println!("{sum:?}");
+    sum
+}
+
+fn check_from_genesis(world: &World, seed: u64) -> Drive {
+    check(world, Start::genesis(&world.config), seed)
+}
+
+#[test]
+fn a_good_batcher_is_understood() {
+    let tally = worlds(Habits::GOOD, |world, seed| drop(check_from_genesis(world, seed)));
+    assert!(tally.batches > 1_000);
+    assert_eq!(tally.replaced, 0);
+}
+
+#[test]
+fn every_mistake_is_contained() {
+    let tally = worlds(Habits::BAD, |world, seed| drop(check_from_genesis(world, seed)));
+    tally.check();
+}
+
+#[test]
+fn derivation_resumes_exactly_where_it_stood() {
+    worlds(Habits::BAD, |world, seed| {
+        let whole = check_from_genesis(world, seed);
+        let mut dice = StdRng::seed_from_u64(seed);
+        for start in whole.progress.values() {
+            if dice.random_ratio(1, 10) {
+                check(world, *start, seed);
+            }
+        }
+    });
+}
+
+#[test]
+fn derivation_begins_at_any_safe_block() {
+    worlds(Habits::USUAL, |world, seed| {
+        let mut dice = StdRng::seed_from_u64(seed);
+        for made in &world.model.chain {
+            if dice.random_ratio(1, 30) {
+                check(world, Start::at(made.block), seed);
+            }
+        }
+    });
+}
+
+#[test]
+fn a_reorganized_l1_is_noticed_and_derived_anew() {
+    worlds(Habits::BAD, |world, seed| {
+        let mut dice = StdRng::seed_from_u64(seed);
+        let depth = dice.random_range(1..=10);
+        let mut old = World::grown(seed, Habits::BAD, L1_BLOCKS - depth);
+        let mut new = old.fork(seed + 1);
+        old.grow(dice.random_range(1..=depth));
+        new.grow(depth + 5);
+
+        let mut drive = check_from_genesis(&old, seed);
+        let common = world.config.genesis.l1.number + (L1_BLOCKS - depth) as u64;
+        let error = drive.run(&new).unwrap_err();
+        assert!(matches!(error, PushError::Reorg { number, .. } if number > common), "{error}");
+        check(&new, drive.progress[&common], seed);
+    });
+}
+
+impl Tally {
+    fn add(&mut self, other: &Self) {
+        for (sum, count) in self.counts().into_iter().zip(other.clone().counts()) {
+            *sum.1 += *count.1;
+        }
+    }
+
+    /// Everything has to have happened often.
+    fn check(mut self) {
+        for (name, count) in self.counts() {
+            assert!(*count >= 20, "{name}: {count}");
+        }
+    }
+
+    fn counts(&mut self) -> [(&'static str, &mut u64); 10] {
+        [
+            ("batches", &mut self.batches),
+            ("span blocks", &mut self.span_blocks),
+            ("overlaps", &mut self.overlaps),
+            ("contradictions", &mut self.contradictions),
+            ("past", &mut self.past),
+            ("dropped", &mut self.dropped),
+            ("replaced", &mut self.replaced),
+            ("expired", &mut self.expired),
+            ("late", &mut self.late),
+            ("drifted", &mut self.drifted),
+        ]
+    }
+}
+
+/// Says how to see a failure again.
+struct Announcement {
+    seed: u64,
+}
+
+impl Drop for Announcement {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            println!("the world with MILLRACE_SEED={}", self.seed);
+        }
+    }
+}
+
+/// A number from the environment.
+fn setting(name: &str, default: u64) -> u64 {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a test's knobs are not the node's configuration"
+    )]
+    let value = std::env::var(name);
+    value.map_or(default, |value| value.parse().unwrap())
+}
