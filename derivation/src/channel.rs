@@ -35,9 +35,7 @@ impl ChannelAssembler {
     pub(crate) fn add(&mut self, frame: Frame, l1_number: u64) -> Option<Vec<u8>> {
         self.expire(l1_number);
         if frame.number == 0 {
-            if let Some(open) = self.open.replace(OpenChannel::new(frame.channel, l1_number)) {
-                warn!(channel = ?open.id, "drop an open channel: another one begins");
-            }
+            self.begin(frame.channel, l1_number);
         }
         let (channel, is_last) = (frame.channel, frame.is_last);
         let Some(open) = self.open.as_mut().filter(|open| open.accepts(&frame)) else {
@@ -58,6 +56,14 @@ impl ChannelAssembler {
         Some(complete.pieces.concat())
     }
 
+    /// Opens a channel, in place of the one that was open.
+    fn begin(&mut self, id: ChannelId, l1_number: u64) {
+        let opened = OpenChannel { id, l1_opened: l1_number, pieces: Vec::new(), size: 0 };
+        if let Some(open) = self.open.replace(opened) {
+            warn!(channel = ?open.id, "drop an open channel: another one begins");
+        }
+    }
+
     /// Drops the open channel if it took too long.
     fn expire(&mut self, l1_number: u64) {
         let timeout = self.timeout;
@@ -69,10 +75,6 @@ impl ChannelAssembler {
 }
 
 impl OpenChannel {
-    const fn new(id: ChannelId, l1_opened: u64) -> Self {
-        Self { id, l1_opened, pieces: Vec::new(), size: 0 }
-    }
-
     fn accepts(&self, frame: &Frame) -> bool {
         frame.channel == self.id && usize::from(frame.number) == self.pieces.len()
     }

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use alloy_primitives::{B256, Bytes};
-use millrace_derivation::L2Ref;
+use millrace_derivation::{Attributes, L2Ref};
 use millrace_protocol::{
     Batch, BlockId, ChannelId, CompressionAlgo, Frame, L1Block, RollupConfig, SingularBatch,
     SpanBlock, SpanBuilder, compress, encode_frames,
@@ -24,15 +24,17 @@ pub(crate) struct Habits {
     pub(crate) rubbish: u32,
     /// How many of a hundred L1 blocks begin a pause in which nothing is posted.
     pub(crate) pauses: u32,
+    /// Whether all that there is is posted at once, and nothing twice.
+    pub(crate) neat: bool,
 }
 
 impl Habits {
     /// Does everything right, and at once.
-    pub(crate) const GOOD: Self = Self { mistakes: 0, rubbish: 0, pauses: 0 };
+    pub(crate) const GOOD: Self = Self { mistakes: 0, rubbish: 0, pauses: 0, neat: true };
     /// Means well.
-    pub(crate) const USUAL: Self = Self { mistakes: 0, rubbish: 30, pauses: 4 };
+    pub(crate) const USUAL: Self = Self { mistakes: 0, rubbish: 30, pauses: 4, neat: false };
     /// Does not.
-    pub(crate) const BAD: Self = Self { mistakes: 25, rubbish: 40, pauses: 4 };
+    pub(crate) const BAD: Self = Self { mistakes: 25, rubbish: 40, pauses: 4, neat: false };
 }
 
 #[derive(Debug, Clone)]
@@ -86,7 +88,11 @@ impl Batcher {
             self.paused = dice.random_range(1..20);
         }
         self.paused = self.paused.saturating_sub(1);
-        let posts = if self.paused > 0 { 0 } else { dice.random_range(0..4) };
+        let posts = match self.habits.neat {
+            true => usize::MAX,
+            false if self.paused > 0 => 0,
+            false => dice.random_range(0..4),
+        };
         for _ in 0..posts {
             let Some(post) = self.outbox.pop_front() else { break };
             inbox.push(encode_frames(&post.frames).into());
@@ -169,7 +175,8 @@ impl Batcher {
     ) {
         let mut parent = model.safe();
         for _ in 0..dice.random_range(1..3) {
-            let blocks = plan(config, l1, parent, dice);
+            let count = if self.habits.neat { 200 } else { dice.random_range(1..40) };
+            let blocks = plan(config, l1, parent, count, dice);
             let Some(last) = blocks.last() else { return };
             let batches = self.batches(config, model, parent, &blocks, dice);
             parent = last.block;
@@ -200,7 +207,7 @@ impl Batcher {
                 let mut batch = span(parent, run);
                 if wrong {
                     spoil_span(&mut batch, config, model, dice);
-                } else if dice.random_ratio(1, 4) {
+                } else if !self.habits.neat && dice.random_ratio(1, 4) {
                     overlap(&mut batch, config, model, dice);
                 }
                 batches.push(batch);
@@ -264,13 +271,14 @@ fn plan(
     config: &RollupConfig,
     l1: &[L1Block],
     mut parent: L2Ref,
+    count: usize,
     dice: &mut StdRng,
 ) -> Vec<Planned> {
     let first = l1[0].header.number;
     let at = |number: u64| l1.get((number - first) as usize);
     let newest = l1.last().unwrap().header.timestamp;
     let mut blocks = Vec::new();
-    for _ in 0..dice.random_range(1..40) {
+    for _ in 0..count {
         let timestamp = parent.timestamp + config.block_time;
         if timestamp > newest + config.max_sequencer_drift / 2 {
             break;
@@ -396,4 +404,17 @@ fn encode(config: &RollupConfig, batch: &Meant) -> Vec<u8> {
             span.encode().unwrap()
         }
     }
+}
+
+/// A whole channel with one batch: the block of these attributes, with other transactions.
+pub(crate) fn one_batch(attributes: &Attributes, transactions: Vec<Bytes>) -> Bytes {
+    let batch = Batch::Singular(SingularBatch {
+        parent_hash: attributes.parent.id.hash,
+        epoch: attributes.origin,
+        timestamp: attributes.timestamp,
+        transactions,
+    });
+    let data = compress([batch.encode()], CompressionAlgo::Zlib { level: 1 }).unwrap().into();
+    let frame = Frame { channel: ChannelId([1; 16]), number: 0, data, is_last: true };
+    encode_frames(&[frame]).into()
 }

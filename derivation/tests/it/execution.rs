@@ -2,7 +2,7 @@
 
 use alloy_consensus::{SignableTransaction, TxEip1559, TxEip7702, TxLegacy};
 use alloy_eips::eip2718::Encodable2718;
-use alloy_primitives::{Address, B256, Bytes, Signature, U256, keccak256};
+use alloy_primitives::{Address, B256, Bytes, Keccak256, Signature, U256};
 use millrace_derivation::{Attributes, L2Ref};
 use millrace_protocol::{BlockId, Eip1559Params};
 use op_alloy_consensus::TxDeposit;
@@ -40,8 +40,24 @@ impl Content {
     }
 
     pub(crate) fn seal(&self) -> L2Ref {
+        let mut hasher = Keccak256::new();
+        let numbers = [self.timestamp, self.origin.number, self.sequence_number, self.gas_limit];
+        numbers.iter().for_each(|number| hasher.update(number.to_be_bytes()));
+        let words = [
+            self.parent.id.hash,
+            self.origin.hash,
+            self.prev_randao,
+            self.parent_beacon_block_root,
+        ];
+        words.iter().for_each(|word| hasher.update(word));
+        hasher.update(self.eip1559.to_extra_data());
+        let deposits = self.deposits.iter().map(|deposit| Bytes::from(deposit.encoded_2718()));
+        for transaction in deposits.chain(self.transactions.iter().cloned()) {
+            hasher.update(transaction.len().to_be_bytes());
+            hasher.update(transaction);
+        }
         L2Ref {
-            id: BlockId { number: self.parent.id.number + 1, hash: keccak256(format!("{self:?}")) },
+            id: BlockId { number: self.parent.id.number + 1, hash: hasher.finalize() },
             parent_hash: self.parent.id.hash,
             timestamp: self.timestamp,
             origin: self.origin,

@@ -14,12 +14,13 @@ use crate::{
 };
 
 const SEED: u64 = 0x4d69_6c6c_7261_6365;
-const WORLDS: u64 = 150;
+const WORLDS: u64 = 100;
 const L1_BLOCKS: usize = 120;
 
-/// Makes worlds, and checks each.
-fn worlds(habits: Habits, check: impl Fn(&World, u64)) -> Tally {
+/// Makes worlds, and checks each. What takes long is done with a share of them.
+fn worlds(habits: Habits, share: u64, check: impl Fn(&World, u64)) -> Tally {
     let (first, count) = (setting("MILLRACE_SEED", SEED), setting("MILLRACE_WORLDS", WORLDS));
+    let count = count.div_ceil(share);
     println!("{count} worlds of {L1_BLOCKS} L1 blocks, the first with MILLRACE_SEED={first}");
     let mut sum = Tally::default();
     for seed in (0..count).map(|world| first.wrapping_add(world)) {
@@ -38,20 +39,23 @@ fn check_from_genesis(world: &World, seed: u64) -> Drive {
 
 #[test]
 fn a_good_batcher_is_understood() {
-    let tally = worlds(Habits::GOOD, |world, seed| drop(check_from_genesis(world, seed)));
-    assert!(tally.batches > 1_000);
+    let tally = worlds(Habits::GOOD, 1, |world, seed| drop(check_from_genesis(world, seed)));
     assert_eq!(tally.replaced, 0);
+    // Now and then L1 is faster than blocks can follow, as each takes but one new origin.
+    assert!(tally.expired * 100 < tally.batches);
 }
 
 #[test]
 fn every_mistake_is_contained() {
-    let tally = worlds(Habits::BAD, |world, seed| drop(check_from_genesis(world, seed)));
-    tally.check();
+    let tally = worlds(Habits::BAD, 1, |world, seed| drop(check_from_genesis(world, seed)));
+    if setting("MILLRACE_WORLDS", WORLDS) >= WORLDS {
+        tally.check();
+    }
 }
 
 #[test]
 fn derivation_resumes_exactly_where_it_stood() {
-    worlds(Habits::BAD, |world, seed| {
+    worlds(Habits::BAD, 5, |world, seed| {
         let whole = check_from_genesis(world, seed);
         let mut dice = StdRng::seed_from_u64(seed);
         for start in whole.progress.values() {
@@ -64,7 +68,7 @@ fn derivation_resumes_exactly_where_it_stood() {
 
 #[test]
 fn derivation_begins_at_any_safe_block() {
-    worlds(Habits::USUAL, |world, seed| {
+    worlds(Habits::USUAL, 5, |world, seed| {
         let mut dice = StdRng::seed_from_u64(seed);
         for made in &world.model.chain {
             if dice.random_ratio(1, 30) {
@@ -76,7 +80,7 @@ fn derivation_begins_at_any_safe_block() {
 
 #[test]
 fn a_reorganized_l1_is_noticed_and_derived_anew() {
-    worlds(Habits::BAD, |world, seed| {
+    worlds(Habits::BAD, 5, |world, seed| {
         let mut dice = StdRng::seed_from_u64(seed);
         let depth = dice.random_range(1..=10);
         let mut old = World::grown(seed, Habits::BAD, L1_BLOCKS - depth);
@@ -102,7 +106,7 @@ impl Tally {
     /// Everything has to have happened often.
     fn check(mut self) {
         for (name, count) in self.counts() {
-            assert!(*count >= 20, "{name}: {count}");
+            assert!(*count >= 10, "{name}: {count}");
         }
     }
 

@@ -100,8 +100,8 @@ impl World {
             4 => system_config.operator_fee = OperatorFee { scalar: dice.random(), constant: 5 },
             _ => {}
         }
-        let deposits = (0..dice.random_range(0..6_usize).saturating_sub(3));
-        let deposits = deposits.map(|_| deposit(dice)).collect();
+        let count = dice.random_range(0..6_usize).saturating_sub(3);
+        let deposits = (0..count).map(|_| deposit(dice)).collect();
         L1Block { header, system_config, deposits, inbox: Vec::new() }
     }
 }
