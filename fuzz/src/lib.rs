@@ -6,9 +6,12 @@
 
 use alloy_consensus::Header;
 use alloy_eips::eip2718::{Decodable2718, Encodable2718};
-use alloy_primitives::{B64, B256, Bytes, LogData, U256, keccak256};
+use alloy_primitives::{Address, B64, B256, Bytes, LogData, U256, keccak256};
 use millrace_protocol::{
-    ChainSpec, DataSize, Eip1559Params, L1Attributes, L1Fees, UserDeposit, compressed_len,
+    BLOB_LEN, Batch, BlockId, ChainSpec, CompressionAlgo, ConfigUpdate, DataSize, Eip1559Params,
+    L1Attributes, L1Fees, OperatorFee, RollupConfig, RollupGenesis, SpanBatch, SpanBlock,
+    SpanBuilder, SystemConfig, UserDeposit, compress, compressed_len, decode_blob, decode_frames,
+    encode_blob, encode_frames, read_batches,
 };
 use millrace_types::Transaction;
 use op_alloy_consensus::{TxDeposit, decode_holocene_extra_data};
@@ -38,16 +41,21 @@ pub fn deposit(data: &[u8]) -> bool {
     true
 }
 
-/// The portal's event: a count of topics, the topics, then the data.
-pub fn deposit_log(data: &[u8]) -> bool {
-    let Some((&count, rest)) = data.split_first() else { return false };
-    let Some((topics, data)) = rest.split_at_checked(usize::from(count) * 32) else { return false };
+/// A log: a count of topics, the topics, then the data.
+fn log(data: &[u8]) -> Option<LogData> {
+    let (&count, rest) = data.split_first()?;
+    let (topics, data) = rest.split_at_checked(usize::from(count) * 32)?;
     let topics = topics.chunks_exact(32).map(B256::from_slice).collect();
-    let log = LogData::new_unchecked(topics, Bytes::copy_from_slice(data));
+    Some(LogData::new_unchecked(topics, Bytes::copy_from_slice(data)))
+}
+
+/// The portal's event.
+pub fn deposit_log(data: &[u8]) -> bool {
+    let Some(log) = log(data) else { return false };
     let Ok(deposit) = UserDeposit::decode_log(&log) else { return false };
     // Padding and the upper bytes of addresses are not kept, so the deposit is compared, not the bytes.
     assert_eq!(UserDeposit::decode_log(&deposit.encode_log()), Ok(deposit.clone()));
-    let tx = deposit.into_deposit(B256::repeat_byte(1), u64::from(count));
+    let tx = deposit.into_deposit(B256::repeat_byte(1), log.topics().len() as u64);
     assert!(TxDeposit::decode_2718_exact(&tx.encoded_2718()).is_ok_and(|again| again == tx));
     true
 }
@@ -122,4 +130,122 @@ pub fn data_size(data: &[u8]) -> bool {
     assert!(size.bytes() >= 100 && size.l1_gas() / 16 == size.bytes());
     assert_eq!(L1Fees::default().data_fee(size), U256::ZERO);
     true
+}
+
+/// The system config contract's event.
+pub fn config_update(data: &[u8]) -> bool {
+    let Some(log) = log(data) else { return false };
+    let Ok(update) = ConfigUpdate::decode_log(&log) else { return false };
+    // Words that nobody reads are not kept, so the update is compared, not the bytes.
+    assert_eq!(ConfigUpdate::decode_log(&update.encode_log()), Ok(update));
+    true
+}
+
+/// What the batcher posts, as calldata or in a blob.
+pub fn frame(data: &[u8]) -> bool {
+    let Ok(frames) = decode_frames(&Bytes::copy_from_slice(data)) else { return false };
+    assert!(!frames.is_empty());
+    assert_eq!(encode_frames(&frames), data);
+    true
+}
+
+/// A whole channel. What comes out of it before it turns out to be broken counts, so that is what makes it accepted.
+pub fn channel(data: &[u8]) -> bool {
+    let mut reader = read_batches(data, ChainSpec::dev(901).rules(0));
+    let batches: Vec<Bytes> = reader.by_ref().map_while(Result::ok).collect();
+    assert!(reader.next().is_none(), "nothing comes after the end or an error");
+    let len: usize = batches.iter().map(|batch| batch.len()).sum();
+    assert!(len <= 100_000_000, "{len} bytes");
+    // A bomb need not be compressed again, and of the rest a part is enough: it takes longer than everything else.
+    if len < 100_000 && data.len().is_multiple_of(16) {
+        for algo in [CompressionAlgo::Zlib { level: 1 }, CompressionAlgo::Brotli { level: 1 }] {
+            let channel = compress(&batches, algo).expect("is not too long");
+            let again = read_batches(channel, ChainSpec::dev(901).rules(0));
+            assert!(again.eq(batches.iter().cloned().map(Ok)));
+        }
+    }
+    !batches.is_empty()
+}
+
+/// A batch of either kind, and the blocks of a span batch.
+pub fn batch(data: &[u8]) -> bool {
+    let data = Bytes::copy_from_slice(data);
+    let Ok(batch) = Batch::decode(&data) else { return false };
+    let encoded = Bytes::from(batch.encode());
+    // Neither bytes that follow a batch are kept nor longer forms of a number than the shortest.
+    assert!(encoded.len() <= data.len());
+    assert_eq!(Batch::decode(&encoded).as_ref(), Ok(&batch));
+    match batch {
+        Batch::Singular(_) => true,
+        Batch::Span(span) => span_batch(&span),
+    }
+}
+
+/// Whatever derives can be built again.
+fn span_batch(span: &SpanBatch) -> bool {
+    let config = rollup_config();
+    let Ok(elements) = span.derive(&config) else { return false };
+    assert_eq!(elements.len(), span.block_count());
+    assert_eq!(elements.first().map(|first| first.timestamp), Some(span.first_timestamp(&config)));
+    assert_eq!(elements.last().map(|last| last.timestamp), Some(span.last_timestamp(&config)));
+    assert_eq!(elements.first().map(|first| first.l1_number), span.first_l1_number());
+
+    let mut builder = SpanBuilder::new(&config, B256::ZERO);
+    let mut advances = span.advances_first();
+    let mut l1_number = elements[0].l1_number;
+    for element in &elements {
+        advances |= element.l1_number != l1_number;
+        l1_number = element.l1_number;
+        let block = SpanBlock {
+            timestamp: element.timestamp,
+            l1_origin: BlockId { number: l1_number, hash: B256::ZERO },
+            sequence_number: u64::from(!advances),
+        };
+        builder.push(block, &element.transactions).expect("what derives can be built");
+        advances = false;
+    }
+    let again = Bytes::from(builder.encode().expect("there are blocks"));
+    let Ok(Batch::Span(again)) = Batch::decode(&again) else { panic!("{again} is no span batch") };
+    assert_eq!(again.derive(&config), Ok(elements));
+    true
+}
+
+/// A blob, of which the input is the beginning and the rest is zero: nobody mutates 128 KiB byte by byte.
+pub fn blob(data: &[u8]) -> bool {
+    let mut blob = Box::new([0; BLOB_LEN]);
+    let len = data.len().min(BLOB_LEN);
+    blob[..len].copy_from_slice(&data[..len]);
+    let Ok(content) = decode_blob(&blob) else { return false };
+    // The two bits that go unread.
+    blob[0] &= 0b0011_1111;
+    assert!(encode_blob(&content).expect("what came out of a blob goes into one") == blob);
+    true
+}
+
+fn rollup_config() -> RollupConfig {
+    let system_config = SystemConfig {
+        batcher: Address::ZERO,
+        gas_limit: 30_000_000,
+        base_fee_scalar: 0,
+        blob_base_fee_scalar: 0,
+        eip1559: None,
+        operator_fee: OperatorFee::default(),
+    };
+    RollupConfig {
+        spec: ChainSpec::dev(901),
+        genesis: RollupGenesis {
+            l1: BlockId::default(),
+            l2: BlockId::default(),
+            l2_time: 1_000,
+            system_config,
+        },
+        block_time: 2,
+        max_sequencer_drift: 1_800,
+        seq_window_size: 3_600,
+        channel_timeout: 50,
+        l1_chain_id: 900,
+        batch_inbox: Address::ZERO,
+        deposit_contract: Address::ZERO,
+        system_config_contract: Address::ZERO,
+    }
 }

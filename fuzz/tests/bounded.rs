@@ -44,6 +44,31 @@ fn data_size() {
     check("data_size", millrace_fuzz::data_size);
 }
 
+#[test]
+fn config_update() {
+    check("config_update", millrace_fuzz::config_update);
+}
+
+#[test]
+fn frame() {
+    check("frame", millrace_fuzz::frame);
+}
+
+#[test]
+fn channel() {
+    check("channel", millrace_fuzz::channel);
+}
+
+#[test]
+fn batch() {
+    check("batch", millrace_fuzz::batch);
+}
+
+#[test]
+fn blob() {
+    check("blob", millrace_fuzz::blob);
+}
+
 fn check(name: &str, property: fn(&[u8]) -> bool) {
     let seed = from_env("FUZZ_SEED").unwrap_or(0);
     let rounds = from_env("FUZZ_ROUNDS").unwrap_or(ROUNDS);

@@ -14,7 +14,7 @@ use alloy_primitives::Bytes;
 pub use self::{
     singular::SingularBatch,
     span::{SpanBatch, SpanBatchError, SpanElement, SpanElements},
-    span_builder::{SpanBlock, SpanBuildError, SpanBuilder},
+    span_builder::{SpanBlock, SpanBuildError, SpanBuilder, SpanBytes},
 };
 
 /// A batch of either kind.

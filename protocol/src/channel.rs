@@ -1,14 +1,15 @@
 //! Channels: batches, each as an RLP string, one after the other, compressed as one stream.
 
+mod brotli_stream;
 mod decompress;
 mod reader;
 
-use std::{fmt, io::Write};
+use std::{fmt, io::Write, ops::Range};
 
 use alloy_rlp::Header;
-use brotli::CompressorWriter;
 use flate2::{Compression, write::ZlibEncoder};
 
+use self::brotli_stream::BrotliStream;
 pub use self::reader::{BatchReader, ChannelError, read_batches};
 use crate::chain_spec::{OpFork, Rules};
 
@@ -36,9 +37,8 @@ pub struct ChannelFull;
 const BROTLI: u8 = 1;
 const FJORD_RAW_LEN_MAX: usize = 100_000_000;
 const BEDROCK_RAW_LEN_MAX: usize = 10_000_000;
-/// Sixteen megabytes, the largest window of the format.
-const BROTLI_WINDOW_BITS: u32 = 24;
-const OUTPUT_BUFFER: usize = 64 * 1024;
+/// From how many bytes on it is worth interrupting a compressor for what can't be compressed.
+const NOISE_MIN: usize = 16 * 1024;
 
 /// How many bytes of a decompressed channel count under these rules; the rest is as if it were not there.
 fn raw_len_max(rules: Rules) -> usize {
@@ -53,7 +53,7 @@ pub struct ChannelWriter {
 
 enum Stream {
     Zlib(ZlibEncoder<Vec<u8>>),
-    Brotli(Box<CompressorWriter<Vec<u8>>>),
+    Brotli(BrotliStream),
 }
 
 impl ChannelWriter {
@@ -68,10 +68,7 @@ impl ChannelWriter {
                 Stream::Zlib(ZlibEncoder::new(Vec::new(), level))
             }
             CompressionAlgo::Brotli { level } => {
-                let level = u32::from(level.min(11));
-                let out = vec![BROTLI];
-                let writer = CompressorWriter::new(out, OUTPUT_BUFFER, level, BROTLI_WINDOW_BITS);
-                Stream::Brotli(Box::new(writer))
+                Stream::Brotli(BrotliStream::new(vec![BROTLI], level.min(11)))
             }
         };
         Self { stream, raw_len: 0 }
@@ -79,6 +76,22 @@ impl ChannelWriter {
 
     /// Appends a batch in its encoding.
     pub fn push(&mut self, batch: &[u8]) -> Result<(), ChannelFull> {
+        self.push_with_noise(batch, 0..0)
+    }
+
+    /// Appends a batch of which some part can't be made smaller, like [the signatures of a span](crate::SpanBytes).
+    ///
+    /// What comes out may be other bytes than without that knowledge, fewer ones as a rule and always sooner, but the
+    /// channel says the same.
+    ///
+    /// # Panics
+    ///
+    /// If the range does not lie within the batch.
+    pub fn push_with_noise(
+        &mut self,
+        batch: &[u8],
+        noise: Range<usize>,
+    ) -> Result<(), ChannelFull> {
         let mut header = Vec::with_capacity(9);
         if !matches!(batch, [0..0x80]) {
             Header { list: false, payload_length: batch.len() }.encode(&mut header);
@@ -89,7 +102,13 @@ impl ChannelWriter {
         }
         self.raw_len = raw_len;
         self.write(&header);
-        self.write(batch);
+        if noise.len() < NOISE_MIN {
+            self.write(batch);
+        } else {
+            self.write(&batch[..noise.start]);
+            self.write_noise(&batch[noise.clone()]);
+            self.write(&batch[noise.end..]);
+        }
         Ok(())
     }
 
@@ -102,7 +121,7 @@ impl ChannelWriter {
     pub fn flushed_len(&self) -> usize {
         match &self.stream {
             Stream::Zlib(writer) => writer.get_ref().len(),
-            Stream::Brotli(writer) => writer.get_ref().len(),
+            Stream::Brotli(stream) => stream.out().len(),
         }
     }
 
@@ -110,16 +129,23 @@ impl ChannelWriter {
     pub fn finish(self) -> Vec<u8> {
         match self.stream {
             Stream::Zlib(writer) => writer.finish().expect(INFALLIBLE),
-            Stream::Brotli(writer) => writer.into_inner(),
+            Stream::Brotli(stream) => stream.finish(),
         }
     }
 
     fn write(&mut self, bytes: &[u8]) {
         match &mut self.stream {
-            Stream::Zlib(writer) => writer.write_all(bytes),
-            Stream::Brotli(writer) => writer.write_all(bytes),
+            Stream::Zlib(writer) => writer.write_all(bytes).expect(INFALLIBLE),
+            Stream::Brotli(stream) => stream.compress(bytes),
         }
-        .expect(INFALLIBLE);
+    }
+
+    fn write_noise(&mut self, bytes: &[u8]) {
+        match &mut self.stream {
+            // It tells what it can't compress by itself, at no cost worth speaking of.
+            Stream::Zlib(writer) => writer.write_all(bytes).expect(INFALLIBLE),
+            Stream::Brotli(stream) => stream.store(bytes),
+        }
     }
 }
 

@@ -30,7 +30,7 @@ pub use crate::{
     base_fee::BaseFeeError,
     batch::{
         Batch, BatchError, SingularBatch, SpanBatch, SpanBatchError, SpanBlock, SpanBuildError,
-        SpanBuilder, SpanElement, SpanElements,
+        SpanBuilder, SpanBytes, SpanElement, SpanElements,
     },
     blob::{BLOB_DATA_MAX, BLOB_LEN, BlobError, decode_blob, encode_blob},
     chain_spec::{

@@ -1,5 +1,7 @@
 //! Builds span batches, block by block.
 
+use std::ops::Range;
+
 use alloy_primitives::B256;
 
 use super::{
@@ -37,6 +39,21 @@ pub enum SpanBuildError {
     /// The batch has as many transactions or blocks as it may.
     #[error("the span batch is full")]
     Full,
+}
+
+/// A span batch in its encoding.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SpanBytes {
+    /// The batch, version byte included.
+    pub bytes: Vec<u8>,
+    /// Where in it the signatures lie, which no compressor makes smaller.
+    pub signatures: Range<usize>,
+}
+
+impl AsRef<[u8]> for SpanBytes {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
 }
 
 /// A span batch that grows by blocks, each of whose transactions is read once and copied once.
@@ -193,6 +210,11 @@ impl SpanBuilder {
     ///
     /// It can be had at any time, and the builder goes on.
     pub fn encode(&self) -> Option<Vec<u8>> {
+        self.encode_parts().map(|span| span.bytes)
+    }
+
+    /// The same, with what a compressor should know of it.
+    pub fn encode_parts(&self) -> Option<SpanBytes> {
         let (first, last) = self.ends?;
         let mut out = Vec::with_capacity(self.encoded_len_max());
         out.push(SpanBatch::VERSION);
@@ -206,10 +228,11 @@ impl SpanBuilder {
         out.extend_from_slice(tx_counts);
         self.creation_bits.encode(&mut out);
         self.parity_bits.encode(&mut out);
+        let signatures = out.len()..out.len() + self.signatures.len();
         for column in columns {
             out.extend_from_slice(column);
         }
         self.protection_bits.encode(&mut out);
-        Some(out)
+        Some(SpanBytes { bytes: out, signatures })
     }
 }

@@ -196,7 +196,11 @@ fn span(blocks: &[(bool, Vec<Bytes>)]) -> Span {
             transactions: transactions.clone(),
         });
     }
-    let encoded = builder.encode().unwrap();
+    let encoded = builder.encode_parts().unwrap();
+    assert_eq!(builder.encode().as_ref(), Some(&encoded.bytes));
+    let signatures = &encoded.bytes[encoded.signatures.clone()];
+    assert_eq!(signatures.len(), 64 * builder.tx_count());
+    let encoded = encoded.bytes;
     assert!((encoded.len()..encoded.len() + 40).contains(&builder.encoded_len_max()));
     assert_eq!(builder.block_count(), blocks.len());
     Span { encoded: encoded.into(), elements, last_origin: origin }

@@ -148,6 +148,62 @@ fn one_byte_can_be_a_batch() {
     assert_eq!(read(channel), batches.map(Ok));
 }
 
+#[test]
+fn noise_is_stored_and_comes_back() {
+    let text: Vec<u8> = b"and that is all there is to it ".repeat(100);
+    // Lengths at which the header of a stored block changes its form, and one that needs two blocks.
+    for len in [NOISE_MIN, 0xffff, 0x1_0000, 0x1_0001, 0x10_0000, 0x10_0001, (1 << 24) + 1] {
+        let noise = noise(len);
+        for (before, after) in
+            [(&text, &text), (&vec![], &text), (&text, &vec![]), (&vec![], &vec![])]
+        {
+            let batch = [&before[..], &noise, after].concat();
+            let at = before.len()..before.len() + len;
+            for algo in [CompressionAlgo::Brotli { level: 1 }, CompressionAlgo::Brotli { level: 5 }]
+            {
+                let mut writer = ChannelWriter::new(algo);
+                writer.push_with_noise(&batch, at.clone()).unwrap();
+                writer.push(&text).unwrap();
+                assert!(writer.flushed_len() >= len);
+                let channel = writer.finish();
+                assert!(channel.len() < len + 800, "{len}: {}", channel.len());
+                let expected = [Ok(batch.clone().into()), Ok(text.clone().into())];
+                assert!(read(channel) == expected, "{len} {algo:?}");
+            }
+            if len > 0x10_0000 {
+                // Once is enough for the long ones.
+                break;
+            }
+        }
+    }
+}
+
+#[test]
+fn noise_is_told_to_every_level_and_to_zlib() {
+    let noise = noise(NOISE_MIN);
+    let text = b"a text with a text in it".repeat(1_000);
+    let batch = [&text[..], &noise, &text].concat();
+    let zlib = (0..=9).map(|level| CompressionAlgo::Zlib { level });
+    for algo in (0..=11).map(|level| CompressionAlgo::Brotli { level }).chain(zlib) {
+        let mut writer = ChannelWriter::new(algo);
+        for _ in 0..3 {
+            writer.push_with_noise(&batch, text.len()..text.len() + noise.len()).unwrap();
+        }
+        assert_eq!(read(writer.finish()), vec![Ok(batch.clone().into()); 3], "{algo:?}");
+    }
+}
+
+/// Bytes that nothing compresses.
+fn noise(len: usize) -> Vec<u8> {
+    let mut state = 1u64;
+    std::iter::repeat_with(|| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (state >> 56) as u8
+    })
+    .take(len)
+    .collect()
+}
+
 /// A small channel that decompresses to more than anybody reads, of which nothing is kept but one batch at a time.
 #[test]
 fn a_bomb_goes_off_in_small_pieces() {

@@ -1,0 +1,12 @@
+//! Runs [`millrace_fuzz::batch`] under libFuzzer.
+#![cfg_attr(fuzzing, no_main)]
+
+#[cfg(fuzzing)]
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    millrace_fuzz::batch(data);
+});
+
+#[cfg(not(fuzzing))]
+fn main() {
+    panic!("build this with cargo-fuzz; see fuzz/README.md");
+}
