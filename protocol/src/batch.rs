@@ -19,6 +19,10 @@ pub use self::{
 
 /// A batch of either kind.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "batches are moved now and then, never kept in numbers"
+)]
 pub enum Batch {
     /// One block.
     Singular(SingularBatch),

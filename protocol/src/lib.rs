@@ -1,4 +1,5 @@
-//! The rules of the OP Stack that are pure functions: who pays what, how a deposit is named, what a header says.
+//! The rules and formats of the OP Stack as pure functions: who pays what, how a deposit is named, what a header says,
+//! what a batch looks like on L1.
 //!
 //! Nothing here performs IO or knows the EVM: bytes and numbers in, bytes and numbers out. The public specification is
 //! the authority, and every decoder accepts arbitrary bytes and answers with an error.
@@ -6,6 +7,10 @@
 //! Suggested reading order: [`ChainSpec`] (which rules hold when), [`predeploys`] (where things live), [`L1Fees`]
 //! (what a transaction owes for its data), [`L1Attributes`] and [`UserDeposit`] (what comes from L1),
 //! [`Eip1559Params`] and [`ChainSpec::next_base_fee`], [`OutputV0`] (what goes back to L1).
+//!
+//! Blocks travel through L1 like this, and back: [`Batch`] (the blocks; [`SpanBuilder`] writes many at once),
+//! [`ChannelWriter`] and [`read_batches`] (batches, compressed), [`Frame`] (pieces of a channel), [`encode_blob`]. What
+//! L1 says besides is in [`SystemConfig`] and [`RollupConfig`].
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 

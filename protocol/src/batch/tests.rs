@@ -515,10 +515,10 @@ proptest! {
         let mut encoded = span(&blocks).encoded.to_vec();
         let at = at.index(encoded.len());
         encoded[at] = to;
-        if let Ok(Batch::Span(batch)) = Batch::decode(&encoded.into()) {
-            if let Ok(elements) = batch.derive(&config()) {
-                prop_assert_eq!(elements.len(), batch.block_count());
-            }
+        if let Ok(Batch::Span(batch)) = Batch::decode(&encoded.into())
+            && let Ok(elements) = batch.derive(&config())
+        {
+            prop_assert_eq!(elements.len(), batch.block_count());
         }
     }
 
