@@ -2,9 +2,12 @@
 
 use alloy_primitives::{Address, B256, Bytes, U256, address, bytes, keccak256, uint};
 use alloy_sol_types::{SolCall, SolValue, sol};
-use millrace_protocol::{SystemConfig, predeploys::CREATE2_DEPLOYER};
+use millrace_protocol::{
+    BlockId, ChainSpec, L1Header, RollupConfig, RollupGenesis, SystemConfig,
+    predeploys::CREATE2_DEPLOYER,
+};
 
-use crate::Contract;
+use crate::{CHANNEL_TIMEOUT, Contract, MAX_SEQUENCER_DRIFT};
 
 /// What a rollup's contracts on L1 begin with. Any difference leads to other addresses.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,6 +101,21 @@ pub struct L1Contracts {
     pub system_config: Address,
     /// Whose events are deposits.
     pub portal: Address,
+}
+
+/// How a deployed rollup has begun.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RollupBeginning {
+    /// The rules of L2, as in its genesis.
+    pub spec: ChainSpec,
+    /// The block in which the rollup was deployed; L2 begins at its time.
+    pub l1: L1Header,
+    /// The hash of L2's genesis block.
+    pub l2_hash: B256,
+    /// Seconds between L2 blocks.
+    pub block_time: u64,
+    /// How many L1 blocks after its epoch a batch may still be included.
+    pub seq_window_size: u64,
 }
 
 /// A transaction that brings [`CREATE2_DEPLOYER`] to an L1 that lacks it (anvil has it, and nearly every public chain).
@@ -223,6 +241,31 @@ impl L1Contracts {
 }
 
 impl DeploymentConfig {
+    /// What verifiers have to know of the rollup, once it has begun.
+    pub fn rollup_config(
+        &self,
+        contracts: &L1Contracts,
+        RollupBeginning { spec, l1, l2_hash, block_time, seq_window_size }: RollupBeginning,
+    ) -> RollupConfig {
+        RollupConfig {
+            spec,
+            genesis: RollupGenesis {
+                l1: l1.id(),
+                l2: BlockId { number: 0, hash: l2_hash },
+                l2_time: l1.timestamp,
+                system_config: self.system_config,
+            },
+            block_time,
+            max_sequencer_drift: MAX_SEQUENCER_DRIFT,
+            seq_window_size,
+            channel_timeout: CHANNEL_TIMEOUT,
+            l1_chain_id: self.l1_chain_id,
+            batch_inbox: self.batch_inbox,
+            deposit_contract: contracts.portal,
+            system_config_contract: contracts.system_config,
+        }
+    }
+
     /// Says here what the contracts would only answer with a revert, which the deterministic deployer keeps to itself.
     fn check(&self) -> Result<(), DeploymentError> {
         for (field, address) in [
@@ -275,11 +318,12 @@ impl DeploymentConfig {
 mod tests {
     use alloy_consensus::{TxEnvelope, transaction::SignerRecoverable};
     use alloy_eips::eip2718::Decodable2718;
-    use millrace_protocol::{Eip1559Params, OperatorFee};
+    use millrace_protocol::{Eip1559Params, L1Attributes, OperatorFee};
 
     use super::*;
+    use crate::{Genesis, GenesisRoots, read_rollup, write_rollup};
 
-    pub(super) fn config() -> DeploymentConfig {
+    fn config() -> DeploymentConfig {
         DeploymentConfig {
             l1_chain_id: 900,
             l2_chain_id: 901,
@@ -366,6 +410,45 @@ mod tests {
         // keccak256 of 130 as a word is 0xb2244e64….
         let expected = address!("00b2244e644cfe16f72b654fbc48ff0fecec8fc5");
         assert_eq!(default_batch_inbox(130), expected);
+    }
+
+    /// From the plan to the file and back, with a genesis between that says the same.
+    #[test]
+    fn what_verifiers_are_told_is_what_was_deployed() {
+        let config = config();
+        let contracts = Deployment::new(&config).unwrap().contracts;
+        let l1 = L1Header {
+            number: 4,
+            hash: B256::repeat_byte(5),
+            parent_hash: B256::repeat_byte(6),
+            timestamp: 1_700_000_000,
+            base_fee: 7,
+            blob_base_fee: 1,
+            prev_randao: B256::ZERO,
+            parent_beacon_block_root: B256::ZERO,
+        };
+        let genesis = Genesis::dev_rollup(config.l2_chain_id, l1, config.system_config);
+        let rollup = config.rollup_config(
+            &contracts,
+            RollupBeginning {
+                spec: genesis.spec.clone(),
+                l1,
+                l2_hash: B256::repeat_byte(9),
+                block_time: 1,
+                seq_window_size: 3_600,
+            },
+        );
+        assert_eq!(read_rollup(&write_rollup(&rollup).unwrap()).unwrap(), rollup);
+        assert_eq!(Genesis::from_json(&genesis.to_json().unwrap()).unwrap().spec, rollup.spec);
+        assert_eq!(rollup.genesis.l2_time, genesis.timestamp);
+        assert_eq!(rollup.genesis.l1, l1.id());
+        assert_eq!(rollup.deposit_contract, contracts.portal);
+
+        // What the header and L1Block say is the config that the rollup begins with.
+        let roots = GenesisRoots { state_root: B256::ZERO, message_passer_root: B256::ZERO };
+        let attributes = L1Attributes::for_block(&config.system_config, &l1, 0);
+        let of_genesis = SystemConfig::of_l2_block(&genesis.header(roots), &attributes);
+        assert_eq!(of_genesis, Ok(rollup.genesis.system_config));
     }
 
     #[test]

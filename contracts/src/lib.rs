@@ -23,7 +23,7 @@ pub use crate::{
     artifact::Contract,
     deployment::{
         CREATE2_DEPLOYER_TRANSACTION, Deployment, DeploymentConfig, DeploymentError,
-        DeploymentStep, KeylessTransaction, L1Contracts, default_batch_inbox,
+        DeploymentStep, KeylessTransaction, L1Contracts, RollupBeginning, default_batch_inbox,
     },
     dev::{DEV_ACCOUNTS, DEV_CHAIN_ID, DEV_MNEMONIC, DevGenesis},
     genesis::{Genesis, GenesisAccount, GenesisRoots},

@@ -1,4 +1,5 @@
 use alloy_primitives::{address, b64, b256};
+use rand::{Rng, SeedableRng, rngs::StdRng};
 use serde_json::json;
 
 use super::*;
@@ -235,4 +236,30 @@ fn what_others_would_read_differently_is_not_written() {
     assert!(write_rollup(&drift).is_err());
     let ethereum = ChainSpec::ethereum(901, Default::default()).unwrap();
     assert!(write_rollup(&RollupConfig { spec: ethereum, ..config() }).is_err());
+}
+
+/// Any bytes are answered, most of them with an error.
+#[test]
+fn damaged_files_never_panic() {
+    for seed in 0..2_000 {
+        let mut rng = StdRng::seed_from_u64(seed);
+        let mut file = FILE.as_bytes().to_vec();
+        for _ in 0..rng.random_range(1..4) {
+            let at = rng.random_range(0..file.len());
+            match rng.random_range(0..3) {
+                0 => file[at] = rng.random_range(0x20..0x7f),
+                1 => {
+                    file.remove(at);
+                }
+                _ => file.truncate(at.max(1)),
+            }
+        }
+        if let Ok(config) = read_rollup(&String::from_utf8(file).unwrap()) {
+            assert_eq!(
+                read_rollup(&write_rollup(&config).unwrap()).unwrap(),
+                config,
+                "seed {seed}"
+            );
+        }
+    }
 }
