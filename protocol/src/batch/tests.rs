@@ -7,7 +7,7 @@ use alloy_eips::{
 use alloy_primitives::{Address, B256, Signature, TxKind, U256, hex};
 use proptest::prelude::*;
 
-use super::*;
+use super::{span::ELEMENTS_MAX, *};
 use crate::{
     BlockId, ChainSpec, L1Attributes, OperatorFee, RollupConfig, RollupGenesis, SystemConfig,
 };
@@ -315,6 +315,34 @@ fn refuses_malformed_spans() {
     assert_eq!(derive(raw_span(&[5], &[0], &[2], &[2], &[0, 0])), Err(SpanBatchError::Range));
     let latest = [&[0xff; 9][..], &[1]].concat();
     assert_eq!(derive(raw_span(&latest, &[9], &[1], &[0], &[0])), Err(SpanBatchError::Range));
+}
+
+/// Eleven megabytes of zeros, which fit into some hundred bytes of a channel, are ten million blocks.
+#[test]
+fn the_longest_span_takes_no_room_before_its_blocks_are_asked_for() {
+    let most = [0x80, 0xad, 0xe2, 4];
+    let columns = vec![0; ELEMENTS_MAX / 8 + ELEMENTS_MAX];
+    let batch = decode_span(&raw_span(&[5], &[6], &most, &columns, &[])).unwrap();
+    assert_eq!(batch.block_count(), ELEMENTS_MAX);
+    // A check of its times tells that it is hopeless; its first blocks are there all the same.
+    assert_eq!(batch.last_timestamp(&config()), 1_005 + 2 * (ELEMENTS_MAX as u64 - 1));
+    let mut elements = batch.elements(&config()).unwrap();
+    let second = elements.nth(1).unwrap().unwrap();
+    assert_eq!((second.timestamp, second.l1_number), (1_007, 6));
+}
+
+/// As many transactions of one byte as no block has room for.
+#[test]
+fn a_singular_batch_keeps_no_more_than_would_be_enough_to_refuse_it() {
+    let good = SingularBatch { transactions: vec![], ..singular() };
+    let encoded = Batch::Singular(good).encode();
+    let len = ELEMENTS_MAX as u32 + 100;
+    let fields = &encoded[3..encoded.len() - 1];
+    let list = |len: u32| [&[0xfa], &len.to_be_bytes()[1..]].concat();
+    let outer = list(fields.len() as u32 + 4 + len);
+    let batch = [&[0], &outer[..], fields, &list(len), &vec![1; len as usize]].concat();
+    let Ok(Batch::Singular(batch)) = Batch::decode(&batch.into()) else { panic!("no batch") };
+    assert_eq!(batch.transactions.len(), ELEMENTS_MAX + 1);
 }
 
 #[test]

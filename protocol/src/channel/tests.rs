@@ -114,6 +114,29 @@ fn what_came_before_a_fault_counts() {
 }
 
 #[test]
+fn a_corrupt_block_takes_nothing_with_it_that_came_before() {
+    // A stored deflate block that holds a batch, then one of a type that does not exist.
+    let good = hex!("7801" "00" "0300" "fcff" "820102");
+    assert_eq!(
+        read([&good[..], &hex!("07ffff")].concat()),
+        [Ok(Bytes::from_static(&[1, 2])), Err(ChannelError::Stream)]
+    );
+    // The corrupt block comes within the second batch.
+    let good = hex!("7801" "00" "0500" "faff" "8201028201");
+    assert_eq!(
+        read([&good[..], &hex!("07ffff")].concat()),
+        [Ok(Bytes::from_static(&[1, 2])), Err(ChannelError::Stream)]
+    );
+    // A dictionary, which nobody has.
+    assert_eq!(read(hex!("78bb00000001030000")), [Err(ChannelError::Stream)]);
+    // A stored brotli block with a batch, then one whose header sets a bit that must be clear.
+    let good = hex!("01" "0b0180" "820102");
+    assert_eq!(read(&good), [Ok(Bytes::from_static(&[1, 2])), Err(ChannelError::Stream)]);
+    // A window of a gigabyte, by an extension that no channel may use.
+    assert_eq!(read(hex!("01" "111e03")), [Err(ChannelError::Stream)]);
+}
+
+#[test]
 fn refuses_what_is_no_rlp_string() {
     let check = |raw: &[u8], error| {
         for algo in ALGOS {
