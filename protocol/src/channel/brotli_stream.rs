@@ -1,7 +1,8 @@
 //! A brotli stream in which some stretches are stored rather than compressed.
 //!
-//! Signatures, two thirds of most spans, have nothing to compress. An encoder that is shown them looks for matches all
-//! the same, which costs it half of its time, and they spoil its statistics. Brotli has blocks that are stored as they
+//! Signatures, half of most spans, have nothing to compress. An encoder that is shown them looks for matches all the
+//! same, and they spoil its statistics: without them it needs an eighth less CPU time at level 5 and half at level 7 and
+//! above (100,000 transfers), and comes to slightly fewer bytes. Brotli has blocks that are stored as they
 //! are, so the stream is put together: the encoder's blocks, then a stored one, then those of a fresh encoder, each
 //! beginning at a whole byte. The fresh encoder refers to nothing that came before it.
 

@@ -131,7 +131,7 @@ fn a_corrupt_block_takes_nothing_with_it_that_came_before() {
     assert_eq!(read(hex!("78bb00000001030000")), [Err(ChannelError::Stream)]);
     // A stored brotli block with a batch, then one whose header sets a bit that must be clear.
     let good = hex!("01" "0b0180" "820102");
-    assert_eq!(read(&good), [Ok(Bytes::from_static(&[1, 2])), Err(ChannelError::Stream)]);
+    assert_eq!(read(good), [Ok(Bytes::from_static(&[1, 2])), Err(ChannelError::Stream)]);
     // A window of a gigabyte, by an extension that no channel may use.
     assert_eq!(read(hex!("01" "111e03")), [Err(ChannelError::Stream)]);
 }
