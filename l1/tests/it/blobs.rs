@@ -38,7 +38,7 @@ async fn block_with_blobs(anvil: &Anvil) -> (BlockId, Vec<Blob>) {
         serde_json::from_value(genesis["timestamp"].clone()).unwrap();
     // Anvil takes the slot for the block's number.
     let number = anvil.head().await.number + 1_000;
-    anvil.rpc("anvil_mine", json!([999, 1])).await;
+    anvil.rpc("anvil_mine", json!([999])).await;
     let blobs = vec![blob(b"one"), blob(b"two")];
     anvil.send_blobs(&key(1), INBOX, blobs.clone()).await;
     anvil.rpc("evm_setNextBlockTimestamp", json!([genesis.to::<u64>() + number])).await;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use alloy_eips::eip4844::Blob;
 use alloy_primitives::{Address, Bytes, LogData, TxKind, U256, address, bytes};
-use millrace_l1::{BlobSchedule, BlobSource, L1Client, ReadError, Reader};
+use millrace_l1::{At, BlobSchedule, BlobSource, L1Client, ReadError, Reader};
 use millrace_protocol::{
     ChainSpec, ConfigUpdate, OperatorFee, RollupConfig, RollupGenesis, SystemConfig, UserDeposit,
     encode_blob,
@@ -191,17 +191,15 @@ async fn a_block_that_is_gone_is_told_apart_from_an_l1_that_is_gone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn our_blob_base_fee_is_the_nodes() {
+async fn a_blob_schedule_that_nodes_disagree_with_is_noticed() {
     let anvil = Anvil::start().await;
-    // Full blocks of blobs raise the fee; an hour of them is not needed to see a difference between schedules.
-    for round in 0..3 {
-        let blobs = (0..6).map(|_| blob(&[round])).collect();
-        anvil.send_blobs(&key(1), INBOX, blobs).await;
-        anvil.send_blobs(&key(2), INBOX, vec![blob(b"1"), blob(b"2"), blob(b"3")]).await;
-        anvil.mine(1).await;
-    }
-    let reader = reader(&anvil.client);
-    let header = anvil.client.header(millrace_l1::At::Latest).await.unwrap().unwrap();
-    assert!(header.excess_blob_gas.unwrap() > 0, "{:?} {:?}", header.blob_gas_used, header.number);
+    anvil.send_blobs(&key(1), INBOX, vec![blob(b"one")]).await;
+    anvil.mine(2).await;
+    let faulty = Faulty::start(&anvil.url, Fault::None).await;
+    let client = client(&[&faulty.url]);
+    let reader = reader(&client);
+    let header = client.header(At::Latest).await.unwrap().unwrap();
     assert_eq!(reader.check_blob_schedule(&header).await.unwrap(), None);
+    faulty.set(Fault::BlobFee);
+    assert_eq!(reader.check_blob_schedule(&header).await.unwrap(), Some((1, 7)));
 }

@@ -13,7 +13,7 @@ pub(crate) const CHAIN_ID: u64 = 31_337;
 /// Patience that suits a test: everything is near and either answers or doesn't.
 pub(crate) fn config(urls: &[&str], genesis: Option<BlockId>) -> ClientConfig {
     let endpoints = urls.iter().enumerate().map(|(i, url)| EndpointConfig {
-        request_timeout: Duration::from_secs(5),
+        request_timeout: Duration::from_secs(60),
         ..EndpointConfig::new(format!("l1-{i}"), *url)
     });
     ClientConfig {

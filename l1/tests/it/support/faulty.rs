@@ -47,6 +47,8 @@ pub(crate) enum Fault {
     OtherBlob,
     /// Asks for fewer requests.
     Busy,
+    /// Prices blobs by a fork that we don't know.
+    BlobFee,
     /// Passes requests on, but not the answers.
     LosesAnswers,
 }
@@ -168,6 +170,7 @@ fn distort(shared: &Shared, fault: &Fault, call: &Value, reply: &mut Value) {
         (Fault::OtherHeader, method) if method.starts_with("eth_getBlockBy") => {
             result["baseFeePerGas"] = json!("0x7");
         }
+        (Fault::BlobFee, "eth_feeHistory") => result["baseFeePerBlobGas"][0] = json!("0x7"),
         (Fault::WrongId, _) => reply["id"] = json!(999_999),
         (Fault::OtherBlob, "anvil_getBlobByHash") => {
             let mut blob = result.as_str().unwrap().to_owned();
