@@ -207,10 +207,12 @@ impl L1Client {
             if faults == 0 && nulls > 0 && null == Null::AskOthers {
                 return Ok(None);
             }
-            if faults == 0 && nulls == 0 && refusals > 0 {
-                if let Some((_, EndpointError::Rpc(refusal))) = last {
-                    return Err(L1Error::Refused(refusal));
-                }
+            if faults == 0
+                && nulls == 0
+                && refusals > 0
+                && let Some((_, EndpointError::Rpc(refusal))) = &last
+            {
+                return Err(L1Error::Refused(refusal.clone()));
             }
         }
         match last {

@@ -156,8 +156,8 @@ impl Envelope<'_> {
 
     fn answer(self, is_mine: impl Fn(Option<u64>) -> bool) -> Result<Answer, EndpointError> {
         // An error may come without an id: the node couldn't read so far, or a proxy wrote it.
-        let id_missing = self.id.as_ref().is_none_or(Value::is_null);
-        if !is_mine(self.id()) && !(id_missing && self.error.is_some()) {
+        let is_orphan = self.id.as_ref().is_none_or(Value::is_null) && self.error.is_some();
+        if !is_orphan && !is_mine(self.id()) {
             return Err(EndpointError::Envelope("an id that was not asked"));
         }
         match (self.result, self.error) {

@@ -18,6 +18,7 @@ struct Followed {
     handle: FollowerHandle,
     events: mpsc::Receiver<Event>,
     chain: Vec<BlockId>,
+    last: Option<Event>,
     task: JoinHandle<()>,
 }
 
@@ -34,13 +35,14 @@ impl Followed {
         let schedule = BlobSchedule::of_chain(CHAIN_ID);
         let (follower, handle, events) = Follower::new(client.clone(), schedule, config);
         let task = tokio::spawn(follower.run(std::future::pending()));
-        Self { handle, events, chain, task }
+        Self { handle, events, chain, last: None, task }
     }
 
     async fn next(&mut self) -> Event {
         let event = tokio::time::timeout(Duration::from_secs(30), self.events.recv());
-        let event = event.await.expect("an event").expect("the follower runs");
-        println!("{event:?}");
+        let event = event.await.unwrap_or_else(|_| panic!("nothing more after {:?}", self.last));
+        let event = event.expect("the follower runs");
+        self.last = Some(event.clone());
         match &event {
             Event::Block(header) => {
                 if let Some(tip) = self.chain.last() {
