@@ -6,7 +6,7 @@ use alloy_consensus::{EMPTY_OMMER_ROOT_HASH, EMPTY_ROOT_HASH};
 use alloy_eips::eip7685::EMPTY_REQUESTS_HASH;
 use alloy_primitives::{Address, B64, B256, Bloom, Bytes, U256, keccak256};
 use millrace_protocol::{ChainSpec, EvmFork, OpFork};
-use millrace_types::{Account, AccountDiff, Header, StateDiff};
+use millrace_types::{Account, AccountDiff, DiffBuilder, Header, StateDiff};
 
 /// A chain's rules, and its world and header at block zero.
 ///
@@ -54,27 +54,19 @@ impl Genesis {
     ///
     /// An account that is listed exists, even with nothing in it: so do go-ethereum's genesis states.
     pub fn state_diff(&self) -> StateDiff {
-        let mut diff = StateDiff::default();
+        let mut diff = DiffBuilder::default();
         for (address, account) in &self.alloc {
             let bytecode_hash = (!account.code.is_empty()).then(|| keccak256(&account.code));
             if let Some(hash) = bytecode_hash {
-                diff.codes.insert(hash, account.code.clone());
+                diff.deploy(hash, account.code.clone());
             }
-            let storage = account.storage.iter().filter(|(_, value)| !value.is_zero());
-            diff.accounts.insert(
-                *address,
-                AccountDiff {
-                    account: Some(Account {
-                        nonce: account.nonce,
-                        balance: account.balance,
-                        bytecode_hash,
-                    }),
-                    wiped: false,
-                    storage: storage.map(|(slot, value)| (*slot, *value)).collect(),
-                },
-            );
+            let slots = account.storage.iter().filter(|(_, value)| !value.is_zero());
+            let slots = slots.map(|(slot, value)| (*slot, *value));
+            let GenesisAccount { nonce, balance, .. } = *account;
+            let account = Some(Account { nonce, balance, bytecode_hash });
+            diff.change(AccountDiff { address: *address, account, wiped: false }, slots);
         }
-        diff
+        diff.build()
     }
 
     /// The header of block zero.

@@ -276,7 +276,7 @@ impl OpenBlock {
 
     /// Closes the block.
     pub fn finish(mut self) -> Result<Executed, ExecuteError> {
-        let overlay = self.overlay.take().ok_or_else(failed_before)?;
+        let mut overlay = self.overlay.take().ok_or_else(failed_before)?;
         let diff = Arc::new(overlay.all_changes());
         self.workshop.put_away(overlay);
         self.lanes.dismiss();

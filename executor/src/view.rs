@@ -50,26 +50,21 @@ impl LayeredView {
 
 impl StateView for LayeredView {
     fn account(&self, address: &Address) -> Result<Option<Account>, StateError> {
-        match self.layers.iter().rev().find_map(|layer| layer.accounts.get(address)) {
-            Some(diff) => Ok(diff.account),
+        match self.layers.iter().rev().find_map(|layer| layer.account(address)) {
+            Some((diff, _)) => Ok(diff.account),
             None => self.base.account(address),
         }
     }
 
     fn storage(&self, address: &Address, slot: &U256) -> Result<U256, StateError> {
-        for diff in self.layers.iter().rev().filter_map(|layer| layer.accounts.get(address)) {
-            if let Some(value) = diff.storage.get(slot) {
-                return Ok(*value);
-            }
-            if diff.wiped || diff.account.is_none() {
-                return Ok(U256::ZERO);
-            }
+        match self.layers.iter().rev().find_map(|layer| layer.storage(address, slot)) {
+            Some(value) => Ok(value),
+            None => self.base.storage(address, slot),
         }
-        self.base.storage(address, slot)
     }
 
     fn code(&self, hash: &B256) -> Result<Bytes, StateError> {
-        match self.layers.iter().find_map(|layer| layer.codes.get(hash)) {
+        match self.layers.iter().find_map(|layer| layer.codes().get(hash)) {
             Some(code) => Ok(code.clone()),
             None => self.base.code(hash),
         }
@@ -106,21 +101,20 @@ impl Layers {
 
     /// The layers so far, oldest first.
     pub(crate) fn snapshot(&mut self) -> Arc<[Arc<StateDiff>]> {
-        for mut newest in self.newest.drain(..) {
-            let smaller = |older: &mut Arc<StateDiff>, newest: &StateDiff| {
-                older.accounts.len() < 2 * newest.accounts.len()
-            };
-            while let Some(older) = self.merged.pop_if(|older| smaller(older, &newest)) {
-                newest = merge(older, &newest);
-            }
-            self.merged.push(newest);
+        let mut first = self.merged.len();
+        let mut accounts: usize = self.newest.iter().map(|diff| diff.accounts().len()).sum();
+        while let Some(older) =
+            first.checked_sub(1).map(|place| self.merged[place].accounts().len())
+            && older < 2 * accounts
+        {
+            first -= 1;
+            accounts += older;
+        }
+        self.merged.append(&mut self.newest);
+        if self.merged.len() > first + 1 {
+            let smaller = self.merged.split_off(first);
+            self.merged.push(Arc::new(StateDiff::merge(smaller.iter().map(|diff| &**diff))));
         }
         self.merged.as_slice().into()
     }
-}
-
-/// Clones the older changes only when somebody else holds them.
-fn merge(mut older: Arc<StateDiff>, newer: &StateDiff) -> Arc<StateDiff> {
-    Arc::make_mut(&mut older).extend(newer);
-    older
 }

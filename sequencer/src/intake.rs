@@ -225,10 +225,10 @@ impl Intake {
         let events = {
             let mut pool = self.pool.lock();
             // Most accounts of a group never send: contracts, recipients, vaults.
-            let accounts = group.diffs.iter().flat_map(|diff| &diff.accounts);
+            let accounts = group.diffs.iter().flat_map(|diff| diff.accounts());
             let newest: AddressMap<_> = accounts
-                .filter(|(address, _)| pool.next_nonce(address).is_some())
-                .map(|(address, diff)| (*address, diff.account))
+                .filter(|(diff, _)| pool.next_nonce(&diff.address).is_some())
+                .map(|(diff, _)| (diff.address, diff.account))
                 .collect();
             let senders: Vec<_> = newest
                 .into_iter()

@@ -116,10 +116,8 @@ fn account(rng: &mut StdRng) -> Account {
 }
 
 fn diff(accounts: impl Iterator<Item = (Address, Account)>) -> StateDiff {
-    let accounts = accounts.map(|(address, account)| {
-        (address, AccountDiff { account: Some(account), ..AccountDiff::default() })
-    });
-    StateDiff { accounts: accounts.collect(), codes: B256Map::default() }
+    let change = |(address, account)| AccountDiff { address, account: Some(account), wiped: false };
+    StateDiff::from_lists(accounts.map(change).collect(), std::iter::empty(), B256Map::default())
 }
 
 fn accounts(n: u64, options: &Options) {

@@ -14,7 +14,7 @@ use alloy_primitives::{
     map::{AddressMap, HashMap},
 };
 use crossbeam_channel::{Receiver, select, tick};
-use millrace_types::{Account, AccountDiff, StateDiff};
+use millrace_types::{Account, AccountDiff, DiffBuilder, StateDiff};
 
 use crate::{
     codec::{
@@ -144,11 +144,11 @@ fn write(world: &World, base: &Base, layers: &[Arc<Layer>]) -> Result<Written, S
             let parent_root = written.record.root;
             put_history(&mut batch, layer, &parent_root, &undo);
         }
-        for (address, diff) in &layer.diff.accounts {
-            written.accounts.insert(*address, diff.account.map(canonical));
+        for (diff, _) in layer.diff.accounts() {
+            written.accounts.insert(diff.address, diff.account.map(canonical));
         }
         written.storage.extend(layer.slots());
-        codes.extend(layer.diff.codes.iter().map(|(hash, code)| (*hash, code)));
+        codes.extend(layer.diff.codes().iter().map(|(hash, code)| (*hash, code)));
         for (trie, path, record) in &records.nodes {
             written.nodes.insert((*trie, *path), record.clone());
         }
@@ -177,34 +177,34 @@ fn write(world: &World, base: &Base, layers: &[Arc<Layer>]) -> Result<Written, S
 
 /// What undoes a block: the accounts and slots that it set, as they were before.
 fn undo(base: &Base, before: &Written, layer: &Layer) -> Result<StateDiff, StoreError> {
-    let mut undo = StateDiff::default();
-    for address in layer.diff.accounts.keys() {
+    let mut undo = DiffBuilder::default();
+    for (AccountDiff { address, .. }, _) in layer.diff.accounts() {
         let account = match before.accounts.get(address) {
             Some(account) => *account,
             None => base.account(address)?,
         };
-        undo.accounts.insert(*address, AccountDiff { account, ..Default::default() });
+        undo.change(AccountDiff { address: *address, account, wiped: false }, []);
     }
     for ((address, slot), _) in layer.slots() {
         let value = match before.storage.get(&(address, slot)) {
             Some(value) => *value,
             None => base.storage(address, slot)?,
         };
-        undo.accounts.entry(address).or_default().storage.insert(slot, value);
+        undo.set_slot(address, slot, value);
     }
-    Ok(undo)
+    Ok(undo.build())
 }
 
 fn put_history(batch: &mut Batch<'_>, layer: &Layer, parent_root: &B256, undo: &StateDiff) {
     let block = layer.number;
-    for (address, diff) in &undo.accounts {
-        let after = layer.diff.accounts.get(address).and_then(|diff| diff.account.map(canonical));
+    for (AccountDiff { address, account, .. }, slots) in undo.accounts() {
+        let after = layer.diff.account(address).and_then(|(diff, _)| diff.account.map(canonical));
         // Of a contract at work, often only the storage changes.
-        if diff.account != after {
-            let account = diff.account.as_ref().map(encode_account).unwrap_or_default();
+        if *account != after {
+            let account = account.as_ref().map(encode_account).unwrap_or_default();
             batch.put(Table::History, &FlatKey::Account(*address).history(block), &account);
         }
-        for (slot, value) in &diff.storage {
+        for (slot, value) in slots {
             let key = FlatKey::Slot(*address, *slot).history(block);
             batch.put(Table::History, &key, &encode_value(value));
         }
@@ -219,9 +219,9 @@ pub(crate) fn delete_history(
     block: BlockNumber,
     undo: &StateDiff,
 ) -> Result<(), StoreError> {
-    for (address, diff) in &undo.accounts {
+    for (AccountDiff { address, .. }, slots) in undo.accounts() {
         batch.delete(Table::History, &FlatKey::Account(*address).history(block));
-        for slot in diff.storage.keys() {
+        for (slot, _) in slots {
             batch.delete(Table::History, &FlatKey::Slot(*address, *slot).history(block));
         }
     }

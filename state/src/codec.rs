@@ -2,7 +2,7 @@
 
 use alloy_consensus::constants::KECCAK_EMPTY;
 use alloy_primitives::{Address, B256, BlockNumber, U256};
-use millrace_types::{Account, AccountDiff, StateDiff};
+use millrace_types::{Account, AccountDiff, DiffBuilder, StateDiff};
 
 use crate::{
     store::StoreError,
@@ -90,13 +90,13 @@ pub(crate) fn decode_value(bytes: &[u8]) -> Result<U256, StoreError> {
 /// What undoes a block, with the state root that it leads back to. Codes are never undone.
 pub(crate) fn encode_undo(parent_root: &B256, undo: &StateDiff) -> Vec<u8> {
     let mut out = parent_root.to_vec();
-    for (address, diff) in &undo.accounts {
-        out.extend_from_slice(&address[..]);
+    for (diff, slots) in undo.accounts() {
+        out.extend_from_slice(&diff.address[..]);
         let account = diff.account.as_ref().map(encode_account).unwrap_or_default();
         out.push(account.len() as u8);
         out.extend_from_slice(&account);
-        out.extend_from_slice(&(diff.storage.len() as u32).to_be_bytes());
-        for (slot, value) in &diff.storage {
+        out.extend_from_slice(&(slots.len() as u32).to_be_bytes());
+        for (slot, value) in slots {
             for word in [slot, value] {
                 let word = encode_value(word);
                 out.push(word.len() as u8);
@@ -110,20 +110,19 @@ pub(crate) fn encode_undo(parent_root: &B256, undo: &StateDiff) -> Vec<u8> {
 pub(crate) fn decode_undo(bytes: &[u8]) -> Result<(B256, StateDiff), StoreError> {
     let mut reader = Reader(bytes);
     let parent_root = B256::from_slice(reader.take(32)?);
-    let mut undo = StateDiff::default();
+    let mut undo = DiffBuilder::default();
     while !reader.0.is_empty() {
         let address = Address::from_slice(reader.take(20)?);
         let account = reader.short()?;
         let account = if account.is_empty() { None } else { Some(decode_account(account)?) };
-        let mut diff = AccountDiff { account, ..Default::default() };
+        undo.change(AccountDiff { address, account, wiped: false }, []);
         let slots = reader.take(4)?;
         for _ in 0..u32::from_be_bytes(slots.try_into().map_err(|_| TRUNCATED)?) {
             let slot = decode_value(reader.short()?)?;
-            diff.storage.insert(slot, decode_value(reader.short()?)?);
+            undo.set_slot(address, slot, decode_value(reader.short()?)?);
         }
-        undo.accounts.insert(address, diff);
     }
-    Ok((parent_root, undo))
+    Ok((parent_root, undo.build()))
 }
 
 /// The block that is durable, its state root, and the oldest block that can still be read.
@@ -231,12 +230,11 @@ mod tests {
                 (any::<[u8; 20]>(), prop::option::of(accounts()), any::<Vec<(u64, [u8; 32])>>()), 0..4,
             ),
         ) {
-            let mut undo = StateDiff::default();
-            for (address, account, slots) in changes {
-                let storage =
-                    slots.into_iter().map(|(k, v)| (U256::from(k), U256::from_be_bytes(v))).collect();
-                undo.accounts.insert(address.into(), AccountDiff { account, wiped: false, storage });
-            }
+            let change = |(address, account, slots): (_, _, Vec<_>)| {
+                let slots = slots.into_iter().map(|(k, v)| (U256::from::<u64>(k), U256::from_be_bytes::<32>(v)));
+                (AccountDiff { address: Address::new(address), account, wiped: false }, slots)
+            };
+            let undo = changes.into_iter().map(change).collect();
             let bytes = encode_undo(&parent.into(), &undo);
             prop_assert_eq!(decode_undo(&bytes).unwrap(), (parent.into(), undo));
         }

@@ -6,7 +6,7 @@
 use std::sync::{Arc, atomic::Ordering};
 
 use alloy_primitives::{Address, B256, BlockNumber};
-use millrace_types::StateDiff;
+use millrace_types::{DiffBuilder, StateDiff};
 
 use crate::{
     ProofError, RootError, State,
@@ -136,15 +136,15 @@ impl World {
         }
         let changes_max = self.config.proof_changes_max;
         let mut changes = 0;
-        let mut undo = StateDiff::default();
+        let mut undo = DiffBuilder::default();
         for block in (number + 1..=base.record.number).rev() {
             let (_, earlier) = base.undo(block)?;
-            changes += earlier.accounts.values().map(|diff| 1 + diff.storage.len()).sum::<usize>();
+            changes += earlier.accounts().map(|(_, slots)| 1 + slots.len()).sum::<usize>();
             if changes > changes_max {
                 return Err(ProofError::TooFar { number, changes_max });
             }
             undo.extend(&earlier);
         }
-        Ok(undo)
+        Ok(undo.build())
     }
 }

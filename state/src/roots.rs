@@ -145,12 +145,9 @@ mod tests {
 
     fn block(number: u64) -> Arc<StateDiff> {
         let account = Account { nonce: number, balance: U256::from(number), bytecode_hash: None };
-        let storage = [(U256::from(number % 3), U256::from(number))].into_iter().collect();
-        let diff = AccountDiff { account: Some(account), wiped: number == 3, storage };
-        Arc::new(StateDiff {
-            accounts: [(HOLDER, diff)].into_iter().collect(),
-            ..Default::default()
-        })
+        let slot = (U256::from(number % 3), U256::from(number));
+        let diff = AccountDiff { address: HOLDER, account: Some(account), wiped: number == 3 };
+        Arc::new(StateDiff::from_iter([(diff, [slot])]))
     }
 
     /// With blocks up to `to`, the newest of which nobody collected.

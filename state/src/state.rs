@@ -12,7 +12,7 @@ use std::{
 use alloy_primitives::{Address, B256, BlockNumber, U256};
 use alloy_trie::EMPTY_ROOT_HASH;
 use crossbeam_channel::{Receiver, Sender, bounded};
-use millrace_types::StateDiff;
+use millrace_types::{AccountDiff, StateDiff};
 
 use crate::{
     ApplyError, CommitError, Config, CreateError, OpenError, ReadError, RootError, StoreError,
@@ -173,17 +173,17 @@ impl State {
             root: OnceLock::new(),
             records: OnceLock::new(),
         };
-        let mut entries = layer.diff.accounts.len();
-        for (address, diff) in &layer.diff.accounts {
+        let mut entries = layer.diff.accounts().len();
+        for (diff, _) in layer.diff.accounts() {
             let account = diff.account.map(canonical);
-            world.overlay.accounts.insert(*address, number, account);
+            world.overlay.accounts.insert(diff.address, number, account);
         }
         for (key, value) in layer.slots() {
             world.overlay.storage.insert(key, number, value);
             entries += 1;
         }
         let mut code_bytes = 0;
-        for (hash, code) in &layer.diff.codes {
+        for (hash, code) in layer.diff.codes() {
             world.overlay.codes.insert(*hash, number, code.clone());
             code_bytes += code.len();
         }
@@ -320,15 +320,15 @@ fn write_genesis(store: &Store, genesis: &StateDiff) -> Result<(StateTrie, B256)
     let root = trie.root();
 
     let mut batch = store.batch();
-    for (address, diff) in &genesis.accounts {
+    for (diff, slots) in genesis.accounts() {
         let account = diff.account.map(canonical);
-        put_account(&mut batch, address, account.as_ref());
-        for (slot, value) in diff.storage.iter().filter(|_| account.is_some()) {
-            put_slot(&mut batch, *address, *slot, *value);
+        put_account(&mut batch, &diff.address, account.as_ref());
+        for (slot, value) in slots.iter().filter(|_| account.is_some()) {
+            put_slot(&mut batch, diff.address, *slot, *value);
         }
         batch = commit_if_full(store, batch)?;
     }
-    for (hash, code) in &genesis.codes {
+    for (hash, code) in genesis.codes() {
         batch.put_long(Table::Codes, &hash[..], code);
         batch = commit_if_full(store, batch)?;
     }
@@ -359,8 +359,8 @@ fn zeroed_slots(
     let mut zeroed = Vec::new();
     // The caller holds the lock of `chain`: every layer after this base is in it.
     let base = world.base.load();
-    let wiped = diff.accounts.iter().filter(|(_, diff)| diff.wiped || diff.account.is_none());
-    for (address, diff) in wiped {
+    let wiped = diff.accounts().filter(|(diff, _)| diff.wiped || diff.account.is_none());
+    for (AccountDiff { address, account, .. }, written) in wiped {
         let mut slots = BTreeSet::new();
         for key in base.snapshot.keys(Table::Storage, &address[..]) {
             let key = key?;
@@ -368,12 +368,16 @@ fn zeroed_slots(
             slots.insert(slot.ok_or(StoreError::corrupt("a storage key is too long"))?);
         }
         for layer in chain {
-            let diff = layer.diff.accounts.get(address);
-            slots.extend(diff.iter().flat_map(|diff| diff.storage.keys()));
+            let written = layer.diff.account(address).map_or(&[][..], |(_, slots)| slots);
+            slots.extend(written.iter().map(|(slot, _)| *slot));
+        }
+        if account.is_some() {
+            for (slot, _) in written {
+                slots.remove(slot);
+            }
         }
         for slot in slots {
-            let named = diff.account.is_some() && diff.storage.contains_key(&slot);
-            if !named && !head_value(world, at, *address, slot)?.is_zero() {
+            if !head_value(world, at, *address, slot)?.is_zero() {
                 zeroed.push((*address, slot));
             }
         }
@@ -416,7 +420,7 @@ impl Drop for Threads {
 
 #[cfg(test)]
 mod tests {
-    use millrace_types::{Account, AccountDiff};
+    use millrace_types::Account;
 
     use super::*;
 
@@ -430,10 +434,9 @@ mod tests {
 
     fn block(number: u64) -> Arc<StateDiff> {
         let account = Account { nonce: number, balance: U256::from(number), bytecode_hash: None };
-        let storage = [(U256::from(number % 3), U256::from(number))].into_iter().collect();
-        let diff = AccountDiff { account: Some(account), wiped: false, storage };
-        let accounts = [(Address::ZERO, diff)].into_iter().collect();
-        Arc::new(StateDiff { accounts, ..Default::default() })
+        let slot = (U256::from(number % 3), U256::from(number));
+        let diff = AccountDiff { account: Some(account), ..AccountDiff::default() };
+        Arc::new(StateDiff::from_iter([(diff, [slot])]))
     }
 
     fn nonce(view: &View) -> u64 {

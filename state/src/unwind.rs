@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use alloy_primitives::{B256, BlockNumber};
-use millrace_types::StateDiff;
+use millrace_types::{DiffBuilder, StateDiff};
 
 use crate::{
     State, UnwindError,
@@ -47,13 +47,13 @@ impl State {
         }
         while let Some(layer) = chain.pop_back_if(|layer| layer.number > to) {
             let mut bytes = layer.bytes;
-            for address in layer.diff.accounts.keys() {
-                world.overlay.accounts.forget_after(address, to);
+            for (diff, _) in layer.diff.accounts() {
+                world.overlay.accounts.forget_after(&diff.address, to);
             }
             for (key, _) in layer.slots() {
                 world.overlay.storage.forget_after(&key, to);
             }
-            for hash in layer.diff.codes.keys() {
+            for hash in layer.diff.codes().keys() {
                 world.overlay.codes.forget_after(hash, to);
             }
             if let Some(records) = layer.records.get() {
@@ -85,7 +85,7 @@ fn unwind_store(
     to: BlockNumber,
 ) -> Result<CheckpointRecord, UnwindError> {
     let mut batch = world.store.batch();
-    let mut undo = StateDiff::default();
+    let mut undo = DiffBuilder::default();
     let mut root = base.record.root;
     for block in (to + 1..=base.record.number).rev() {
         let (parent_root, earlier) = base.undo(block)?;
@@ -95,10 +95,11 @@ fn unwind_store(
     }
     let record = CheckpointRecord { number: to, root, oldest: base.record.oldest };
 
-    for (address, diff) in &undo.accounts {
-        put_account(&mut batch, address, diff.account.as_ref());
-        for (slot, value) in &diff.storage {
-            put_slot(&mut batch, *address, *slot, *value);
+    let undo = undo.build();
+    for (diff, slots) in undo.accounts() {
+        put_account(&mut batch, &diff.address, diff.account.as_ref());
+        for (slot, value) in slots {
+            put_slot(&mut batch, diff.address, *slot, *value);
         }
     }
     for (id, path, node) in undone_nodes(base, &undo, root)? {

@@ -136,9 +136,9 @@ impl FlatCache {
 impl Layer {
     /// Every slot that the block sets, with its value afterwards.
     pub(crate) fn slots(&self) -> impl Iterator<Item = ((Address, U256), U256)> {
-        let kept = self.diff.accounts.iter().filter(|(_, diff)| diff.account.is_some());
-        let set = kept.flat_map(|(address, diff)| {
-            diff.storage.iter().map(|(slot, value)| ((*address, *slot), *value))
+        let kept = self.diff.accounts().filter(|(diff, _)| diff.account.is_some());
+        let set = kept.flat_map(|(diff, slots)| {
+            slots.iter().map(|(slot, value)| ((diff.address, *slot), *value))
         });
         set.chain(self.zeroed.iter().map(|key| (*key, U256::ZERO)))
     }

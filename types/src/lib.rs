@@ -20,7 +20,7 @@ pub use reth_primitives_traits::{Account, SealedHeader};
 pub use crate::{
     block::{Block, ExecutedBlock},
     receipt::{DepositReceipt, Receipt},
-    state_diff::{AccountDiff, StateDiff, StorageMap},
+    state_diff::{AccountDiff, DiffBuilder, SlotDiff, StateDiff},
     transaction::{Transaction, TransactionError, TxEnvelope, TxType},
     waypoint::Waypoint,
 };

@@ -46,24 +46,19 @@ impl Waypoint {
             }
             shared.push((share, waypoint));
         }
-        shared.chunk_by(|(left, _), (right, _)| left == right).filter_map(joined).collect()
+        let runs = shared.chunk_by(|(left, _), (right, _)| left == right);
+        runs.filter_map(|run| Self::join(run.iter().map(|(_, waypoint)| *waypoint))).collect()
     }
-}
 
-/// One stretch in place of several.
-fn joined(run: &[(u128, &Waypoint)]) -> Option<Waypoint> {
-    let ((_, first), later) = run.split_first()?;
-    let mut joined = (*first).clone();
-    if !later.is_empty() {
-        // Growing step by step would move every account several times.
-        let accounts = later.iter().map(|(_, waypoint)| waypoint.diff.accounts.len()).sum();
-        Arc::make_mut(&mut joined.diff).accounts.reserve(accounts);
+    /// One stretch in place of several that follow each other; nothing in place of none.
+    pub fn join<'a>(run: impl ExactSizeIterator<Item = &'a Self> + Clone) -> Option<Self> {
+        let last = run.clone().last()?;
+        if run.len() == 1 {
+            return Some(last.clone());
+        }
+        let diff = StateDiff::merge(run.map(|waypoint| &*waypoint.diff));
+        Some(Self { transactions: last.transactions, diff: Arc::new(diff) })
     }
-    for (_, waypoint) in later {
-        joined.transactions = waypoint.transactions;
-        Arc::make_mut(&mut joined.diff).extend(&waypoint.diff);
-    }
-    Some(joined)
 }
 
 #[cfg(test)]
@@ -90,15 +85,13 @@ mod tests {
         let waypoint = |(index, length): (usize, &usize)| {
             transactions += length;
             let account = |address: Address, nonce: usize| {
-                let storage = [(U256::from(nonce), U256::from(index))].into_iter().collect();
-                let account = Account { nonce: nonce as u64, ..Account::default() };
-                (address, AccountDiff { account: Some(account), wiped: false, storage })
+                let account = Some(Account { nonce: nonce as u64, ..Account::default() });
+                let slot = (U256::from(nonce), U256::from(index));
+                (AccountDiff { address, account, wiped: false }, [slot])
             };
             let own = account(Address::with_last_byte(index as u8 + 1), 1);
             let vault = account(Address::ZERO, index);
-            let diff =
-                StateDiff { accounts: [own, vault].into_iter().collect(), ..StateDiff::default() };
-            Waypoint { transactions, diff: Arc::new(diff) }
+            Waypoint { transactions, diff: Arc::new([own, vault].into_iter().collect()) }
         };
         lengths.iter().enumerate().map(waypoint).collect()
     }
@@ -108,10 +101,7 @@ mod tests {
     }
 
     fn whole(waypoints: &[Waypoint]) -> StateDiff {
-        waypoints.iter().fold(StateDiff::default(), |mut whole, waypoint| {
-            whole.extend(&waypoint.diff);
-            whole
-        })
+        StateDiff::merge(waypoints.iter().map(|waypoint| &*waypoint.diff))
     }
 
     #[test]

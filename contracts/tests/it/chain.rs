@@ -25,10 +25,10 @@ impl Chain {
         let genesis = Genesis::dev(DevGenesis { timestamp: 1_000, ..DevGenesis::default() });
         let diff = genesis.state_diff();
         let mut db = CacheDB::new(EmptyDB::default());
-        for (address, account) in diff.accounts {
-            let fields = account.account.unwrap();
+        for (changed, slots) in diff.accounts() {
+            let (address, fields) = (changed.address, changed.account.unwrap());
             let code =
-                fields.bytecode_hash.map(|hash| Bytecode::new_raw(diff.codes[&hash].clone()));
+                fields.bytecode_hash.map(|hash| Bytecode::new_raw(diff.codes()[&hash].clone()));
             let info = AccountInfo {
                 balance: fields.balance,
                 nonce: fields.nonce,
@@ -37,8 +37,8 @@ impl Chain {
                 ..AccountInfo::default()
             };
             db.insert_account_info(address, info);
-            for (slot, value) in account.storage {
-                db.insert_account_storage(address, slot, value).unwrap();
+            for (slot, value) in slots {
+                db.insert_account_storage(address, *slot, *value).unwrap();
             }
         }
         let block = BlockEnv {

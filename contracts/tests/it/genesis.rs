@@ -7,7 +7,7 @@ use alloy_primitives::{Address, B256, KECCAK256_EMPTY, U256, address, b256, byte
 use alloy_trie::root::{state_root_unhashed, storage_root_unhashed};
 use millrace_contracts::{DevGenesis, Genesis, GenesisAccount, GenesisError, GenesisRoots};
 use millrace_protocol::{ChainSpec, EthereumForks, predeploys::L2_TO_L1_MESSAGE_PASSER};
-use millrace_types::{AccountDiff, Header};
+use millrace_types::{AccountDiff, Header, SlotDiff};
 
 fn dev() -> Genesis {
     Genesis::dev(DevGenesis { timestamp: 1_700_000_000, ..DevGenesis::default() })
@@ -16,25 +16,23 @@ fn dev() -> Genesis {
 /// The roots of a genesis by alloy's trie, from the diff that the state would apply.
 fn roots(genesis: &Genesis) -> GenesisRoots {
     let diff = genesis.state_diff();
-    let storage_root = |account: &AccountDiff| {
-        storage_root_unhashed(
-            account.storage.iter().map(|(slot, value)| (B256::from(*slot), *value)),
-        )
+    let storage_root = |(_, slots): (&AccountDiff, &[SlotDiff])| {
+        storage_root_unhashed(slots.iter().map(|(slot, value)| (B256::from(*slot), *value)))
     };
-    let state_root = state_root_unhashed(diff.accounts.iter().map(|(address, account)| {
-        let fields = account.account.unwrap();
+    let state_root = state_root_unhashed(diff.accounts().map(|(changed, slots)| {
+        let fields = changed.account.unwrap();
         let code_hash = fields.bytecode_hash.unwrap_or(KECCAK256_EMPTY);
-        assert!(code_hash == KECCAK256_EMPTY || keccak256(&diff.codes[&code_hash]) == code_hash);
+        assert!(code_hash == KECCAK256_EMPTY || keccak256(&diff.codes()[&code_hash]) == code_hash);
         let account = TrieAccount {
             nonce: fields.nonce,
             balance: fields.balance,
-            storage_root: storage_root(account),
+            storage_root: storage_root((changed, slots)),
             code_hash,
         };
-        (*address, account)
+        (changed.address, account)
     }));
     let message_passer_root =
-        diff.accounts.get(&L2_TO_L1_MESSAGE_PASSER).map_or(EMPTY_ROOT_HASH, storage_root);
+        diff.account(&L2_TO_L1_MESSAGE_PASSER).map_or(EMPTY_ROOT_HASH, storage_root);
     GenesisRoots { state_root, message_passer_root }
 }
 

@@ -5,7 +5,7 @@ use alloy_primitives::{
     Address, B256, Bytes, U256, keccak256,
     map::{AddressMap, B256Map, HashMap, U256Map},
 };
-use millrace_types::{Account, StateDiff};
+use millrace_types::{Account, AccountDiff, StateDiff};
 use revm::{primitives::KECCAK_EMPTY, state::Bytecode};
 
 /// Accounts, slots and analysed code.
@@ -98,29 +98,26 @@ impl Memory {
 
     /// Moves on to the state that a difference leads to.
     pub(crate) fn apply(&mut self, diff: &StateDiff) {
-        for (hash, code) in &diff.codes {
+        for (hash, code) in diff.codes() {
             self.codes.entry(*hash).or_insert_with(|| Bytecode::new_raw(code.clone()));
         }
-        for (address, change) in &diff.accounts {
-            let Some(account) = change.account else {
+        for (AccountDiff { address, account, wiped }, slots) in diff.accounts() {
+            let Some(account) = account else {
                 self.remove(address);
                 continue;
             };
             let held = self.accounts.entry(*address).or_default();
             held.balance = account.balance;
             held.nonce = account.nonce;
-            if held.contract.is_none()
-                && account.bytecode_hash.is_none()
-                && change.storage.is_empty()
-            {
+            if held.contract.is_none() && account.bytecode_hash.is_none() && slots.is_empty() {
                 continue;
             }
             let contract = self.contract(*address);
             contract.code_hash = account.bytecode_hash.unwrap_or(KECCAK_EMPTY);
-            if change.wiped {
+            if *wiped {
                 contract.storage.clear();
             }
-            contract.storage.extend(&change.storage);
+            contract.storage.extend(slots.iter().copied());
         }
     }
 

@@ -11,7 +11,7 @@ use alloy_primitives::{
     Address, B256, Bytes, U256,
     map::{AddressMap, Entry, HashMap},
 };
-use millrace_types::{Account, AccountDiff, StateDiff, StorageMap, Transaction};
+use millrace_types::{Account, AccountDiff, SlotDiff, StateDiff, Transaction};
 use revm::{
     Database,
     primitives::KECCAK_EMPTY,
@@ -70,10 +70,8 @@ pub(super) struct Cached {
     pub(super) newly_wiped: bool,
     /// How often its storage was wiped: slots of an earlier epoch are gone, and so is the view's storage from the first on.
     pub(super) epoch: u32,
-    /// How many of its slots are in the list of dirty ones, and how many changed since the overlay was made: a map that
-    /// knows how large it gets is filled twice as fast.
-    dirty_slots: u32,
-    changed_slots: u32,
+    /// Its place in the difference that was made last, if it is in there.
+    place_in_diff: u32,
     pub(super) access: Access,
 }
 
@@ -321,13 +319,9 @@ impl Overlay {
         let owner = &mut self.accounts[slot.owner as usize];
         owner.mark_storage(slot.owner, &mut self.dirty);
         (slot.value, slot.epoch, slot.access) = (value, owner.epoch, Access::Written);
-        if !slot.changed {
-            slot.changed = true;
-            owner.changed_slots += 1;
-        }
+        slot.changed = true;
         if !slot.dirty {
             slot.dirty = true;
-            owner.dirty_slots += 1;
             self.dirty_slots.push(index);
         }
     }
@@ -376,43 +370,33 @@ impl Overlay {
         for index in 0..self.credits.len() {
             self.load(self.credits[index].recipient)?;
         }
-        let mut diff = StateDiff::default();
-        diff.accounts.reserve(self.dirty.len());
+        let mut accounts = Vec::with_capacity(self.dirty.len());
         for place in self.dirty.drain(..) {
             let cached = &mut self.accounts[place as usize];
             cached.dirty = false;
             let wiped = std::mem::take(&mut cached.newly_wiped);
-            let slots = std::mem::take(&mut cached.dirty_slots);
-            let storage = storage_for(slots);
-            diff.accounts
-                .insert(cached.address, AccountDiff { account: cached.account, wiped, storage });
+            accounts.push(cached.diff(wiped, accounts.len()));
         }
-        let slots = self.dirty_slots.drain(..).map(|index| {
-            let slot = &mut self.slots[index as usize];
-            slot.dirty = false;
-            *slot
-        });
-        add_slots(&mut diff, &self.accounts, slots);
-        let deployed = self.deployed.iter().skip(self.deployed_taken);
-        diff.codes.extend(deployed.map(|(hash, code)| (*hash, code.clone())));
+        let dirty = self.dirty_slots.iter().map(|index| &self.slots[*index as usize]);
+        let slots = slot_diffs(&self.accounts, dirty);
+        let deployed = self.deployed[self.deployed_taken..].iter().cloned();
+        let diff = StateDiff::from_lists(accounts, slots, deployed.collect());
+        for index in self.dirty_slots.drain(..) {
+            self.slots[index as usize].dirty = false;
+        }
         self.deployed_taken = self.deployed.len();
         Ok(diff)
     }
 
     /// What changed since the beginning, all of it taken already.
-    pub(crate) fn all_changes(&self) -> StateDiff {
-        let mut diff = StateDiff::default();
-        let changed = || self.accounts.iter().filter(|cached| cached.changed);
-        diff.accounts.reserve(changed().count());
-        diff.accounts.extend(changed().map(|cached| {
-            let Cached { address, account, epoch, changed_slots, .. } = *cached;
-            let storage = storage_for(changed_slots);
-            (address, AccountDiff { account, wiped: epoch > 0, storage })
-        }));
-        let slots = self.slots.iter().filter(|slot| slot.changed).copied();
-        add_slots(&mut diff, &self.accounts, slots);
-        diff.codes.extend(self.deployed.iter().cloned());
-        diff
+    pub(crate) fn all_changes(&mut self) -> StateDiff {
+        let changed = self.accounts.iter().filter(|cached| cached.changed);
+        let mut accounts = Vec::with_capacity(changed.count());
+        for cached in self.accounts.iter_mut().filter(|cached| cached.changed) {
+            accounts.push(cached.diff(cached.epoch > 0, accounts.len()));
+        }
+        let slots = slot_diffs(&self.accounts, self.slots.iter().filter(|slot| slot.changed));
+        StateDiff::from_lists(accounts, slots, self.deployed.iter().cloned().collect())
     }
 
     /// Lets a caller pretend: replaces an account, or some of its storage.
@@ -590,26 +574,15 @@ impl Overlay {
     }
 }
 
-/// Adds slots to the accounts of a difference that they belong to, unless they were wiped since.
-fn add_slots(diff: &mut StateDiff, accounts: &[Cached], slots: impl Iterator<Item = Slot>) {
-    // Slots of one account mostly follow each other.
-    let mut last: Option<(u32, &mut AccountDiff)> = None;
-    for slot in slots {
+/// What of these slots goes into a difference that their accounts are in: all but what was wiped since.
+fn slot_diffs<'a>(
+    accounts: &'a [Cached],
+    slots: impl Iterator<Item = &'a Slot> + Clone,
+) -> impl Iterator<Item = (u32, SlotDiff)> + Clone {
+    slots.filter_map(|slot| {
         let owner = &accounts[slot.owner as usize];
-        if slot.epoch != owner.epoch {
-            continue;
-        }
-        let account = match last.take() {
-            Some((place, account)) if place == slot.owner => account,
-            _ => diff.accounts.entry(owner.address).or_default(),
-        };
-        account.storage.insert(slot.key, slot.value);
-        last = Some((slot.owner, account));
-    }
-}
-
-fn storage_for(slots: u32) -> StorageMap {
-    StorageMap::with_capacity_and_hasher(slots as usize, Default::default())
+        (slot.epoch == owner.epoch).then_some((owner.place_in_diff, (slot.key, slot.value)))
+    })
 }
 
 /// The block's beneficiary and, on a rollup, the vaults.
@@ -638,10 +611,15 @@ impl Cached {
             changed: false,
             newly_wiped: false,
             epoch: 0,
-            dirty_slots: 0,
-            changed_slots: 0,
+            place_in_diff: 0,
             access: Access::None,
         }
+    }
+
+    /// How it differs, at this place of a difference.
+    fn diff(&mut self, wiped: bool, place: usize) -> AccountDiff {
+        self.place_in_diff = place as u32;
+        AccountDiff { address: self.address, account: self.account, wiped }
     }
 
     /// Notes that the account changed.

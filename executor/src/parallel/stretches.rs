@@ -89,8 +89,7 @@ impl<'a> Stretches<'a> {
         }
         let diffs: Vec<_> = stretches.iter().map(|stretch| stretch.diff.clone()).collect();
         errands.give(stretches.len(), move || {
-            let mut whole = StateDiff::default();
-            diffs.iter().for_each(|diff| whole.extend(diff));
+            let whole = StateDiff::merge(diffs.iter().map(|diff| &**diff));
             Piece::Whole(Arc::new(whole))
         });
 
@@ -157,27 +156,13 @@ impl Opening {
 fn merge(waypoints: &[Waypoint], count: usize) -> Vec<Waypoint> {
     let transactions = waypoints.last().map_or(0, |last| last.transactions);
     let length = transactions.div_ceil(count).max(1);
-    let mut merged = Vec::new();
-    let mut open: Option<StateDiff> = None;
     let mut start = 0;
-    for (index, waypoint) in waypoints.iter().enumerate() {
-        let is_last = index + 1 == waypoints.len();
+    let is_long = |waypoint: &Waypoint| {
         let is_long = waypoint.transactions - start >= length;
-        match (&mut open, is_last || is_long) {
-            (None, true) => {
-                merged.push(waypoint.clone());
-                start = waypoint.transactions;
-            }
-            (None, false) => open = Some((*waypoint.diff).clone()),
-            (Some(diff), ends) => {
-                diff.extend(&waypoint.diff);
-                if ends {
-                    let diff = Arc::new(open.take().unwrap_or_default());
-                    merged.push(Waypoint { transactions: waypoint.transactions, diff });
-                    start = waypoint.transactions;
-                }
-            }
+        if is_long {
+            start = waypoint.transactions;
         }
-    }
-    merged
+        is_long
+    };
+    waypoints.split_inclusive(is_long).filter_map(|run| Waypoint::join(run.iter())).collect()
 }

@@ -192,8 +192,8 @@ fn a_built_block_replays_to_itself() {
     assert_eq!((replayed.gas_used, replayed.data_bytes), (built.gas_used, built.data_bytes));
 
     // The snapshot of many layers says what the diff says.
-    for (address, diff) in &built.diff.accounts {
-        assert_eq!(view.account(address).unwrap(), diff.account);
+    for (diff, _) in built.diff.accounts() {
+        assert_eq!(view.account(&diff.address).unwrap(), diff.account);
     }
     let layered = LayeredView::new(world.view(), vec![built.diff.clone()]);
     assert_eq!(slot(&layered, CONTRACT, 0), U256::from(8));
@@ -236,7 +236,7 @@ fn contracts_come_and_go() {
     let created = ALICE.create(0);
     assert_eq!(view.account(&created).unwrap(), None);
     // It was never there, so there is nothing to remove.
-    assert!(!block.finish().unwrap().diff.accounts.contains_key(&created));
+    assert!(block.finish().unwrap().diff.account(&created).is_none());
 }
 
 #[test]

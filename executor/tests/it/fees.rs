@@ -49,7 +49,7 @@ fn fees_add_up_over_many_transactions_and_groups() {
     for nonces in [0..3, 3..4, 4..9] {
         let candidates: Vec<_> = nonces.map(|nonce| candidate(transfer(nonce))).collect();
         let group = block.run(candidates.as_slice(), Limits::NONE).unwrap();
-        assert_eq!(changes(&group).accounts.len(), 2 + VAULTS.len());
+        assert_eq!(changes(&group).accounts().len(), 2 + VAULTS.len());
         l1_fees += group.outcomes.into_iter().map(|one| included(one).l1_fee).sum::<U256>();
     }
     let view = block.view();
@@ -61,7 +61,7 @@ fn fees_add_up_over_many_transactions_and_groups() {
 
     // The block's own account of it is the same.
     let executed = block.finish().unwrap();
-    let vault = executed.diff.accounts[&L1_FEE_VAULT].account.unwrap();
+    let vault = executed.diff.account(&L1_FEE_VAULT).unwrap().0.account.unwrap();
     assert_eq!(vault.balance, l1_fees);
 }
 

@@ -35,7 +35,7 @@ fn the_parents_hash_is_kept_from_isthmus_on() {
 #[test]
 fn an_empty_block_changes_nothing_else() {
     let executed = World::new().open().finish().unwrap();
-    let mut changed: Vec<_> = executed.diff.accounts.keys().copied().collect();
+    let mut changed: Vec<_> = executed.diff.accounts().map(|(diff, _)| diff.address).collect();
     changed.sort_unstable();
     assert_eq!(changed, [HISTORY_STORAGE_ADDRESS, BEACON_ROOTS_ADDRESS]);
     assert_eq!((executed.gas_used, executed.transactions.len()), (0, 0));

@@ -227,9 +227,7 @@ fn entry(block: &OpenBlock, group: &Group) -> Entry {
 
 /// What a group changed in all.
 pub(crate) fn changes(group: &Group) -> StateDiff {
-    let mut whole = StateDiff::default();
-    group.diffs.iter().for_each(|diff| whole.extend(diff));
-    whole
+    StateDiff::merge(group.diffs.iter().map(|diff| &**diff))
 }
 
 pub(crate) fn included(outcome: Outcome) -> Included {

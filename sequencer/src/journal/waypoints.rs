@@ -9,7 +9,7 @@
 //! Numbers and codes are RLP strings, addresses and code hashes bare bytes. What changes hardly compresses, so it is
 //! written without leading zeros, and what follows from elsewhere is left out: a code's hash, and the address of who is
 //! the sender (place `2 * index + 1`) or the recipient (`2 * index + 2`) of one of the block's transactions. Only the
-//! address of anybody else (place 0) is written. The maps' order is as it comes.
+//! address of anybody else (place 0) is written. Their order is as it comes.
 //!
 //! They are hints, so what cannot be read is no failure: [`super::Journal::waypoints`] goes on without.
 
@@ -19,7 +19,7 @@ use alloy_consensus::Transaction as _;
 use alloy_primitives::{Address, B256, Bytes, U256, keccak256, map::AddressMap};
 use alloy_rlp::{Decodable, Encodable};
 use millrace_types::{
-    Account, AccountDiff, ExecutedBlock, StateDiff, StorageMap, Transaction, Waypoint,
+    Account, AccountDiff, DiffBuilder, ExecutedBlock, SlotDiff, StateDiff, Transaction, Waypoint,
 };
 
 use super::frame::{FrameError, compress, decompress};
@@ -99,7 +99,7 @@ pub fn encode(executed: &ExecutedBlock) -> Option<Vec<u8>> {
     if stretches.len() < 2 {
         return None;
     }
-    let accounts: usize = stretches.iter().map(|stretch| stretch.diff.accounts.len()).sum();
+    let accounts: usize = stretches.iter().map(|stretch| stretch.diff.accounts().len()).sum();
     let places = places(&executed.block.transactions);
     let mut payload = Vec::with_capacity(accounts * ACCOUNT_BYTES_USUAL);
     let mut start = 0;
@@ -136,19 +136,19 @@ pub fn decode(
 }
 
 fn encode_diff(diff: &StateDiff, places: &AddressMap<usize>, out: &mut Vec<u8>) {
-    diff.accounts.len().encode(out);
-    for (address, account) in &diff.accounts {
-        match places.get(address) {
+    diff.accounts().len().encode(out);
+    for (account, slots) in diff.accounts() {
+        match places.get(&account.address) {
             Some(place) => place.encode(out),
             None => {
                 0_usize.encode(out);
-                out.extend_from_slice(address.as_slice());
+                out.extend_from_slice(account.address.as_slice());
             }
         }
-        encode_account(account, out);
+        encode_account(account, slots, out);
     }
-    diff.codes.len().encode(out);
-    for code in diff.codes.values() {
+    diff.codes().len().encode(out);
+    for code in diff.codes().values() {
         code.encode(out);
     }
 }
@@ -160,30 +160,30 @@ fn decode_diff(
 ) -> Result<StateDiff, alloy_rlp::Error> {
     let count = usize::decode(rest)?;
     let room = count.min(rest.len() / ACCOUNT_BYTES_MIN);
-    let mut accounts = AddressMap::with_capacity_and_hasher(room, Default::default());
+    let mut diff = DiffBuilder::default();
+    diff.reserve(room, 0);
     for _ in 0..count {
         let address = match usize::decode(rest)? {
             0 => Address::from(bare(rest)?),
             place => at(place, transactions)
                 .ok_or(alloy_rlp::Error::Custom("nobody is at an account's place"))?,
         };
-        accounts.insert(address, decode_account(rest)?);
+        decode_account(address, rest, &mut diff)?;
     }
-    let mut diff = StateDiff { accounts, ..StateDiff::default() };
     for _ in 0..usize::decode(rest)? {
         let code = Bytes::decode(rest)?;
-        diff.codes.insert(keccak256(&code), code);
+        diff.deploy(keccak256(&code), code);
     }
-    Ok(diff)
+    Ok(diff.build())
 }
 
-fn encode_account(diff: &AccountDiff, out: &mut Vec<u8>) {
+fn encode_account(diff: &AccountDiff, slots: &[SlotDiff], out: &mut Vec<u8>) {
     let code_hash = diff.account.and_then(|account| account.bytecode_hash);
     let flags = [
         (diff.account.is_some(), flag::EXISTS),
         (diff.wiped, flag::WIPED),
         (code_hash.is_some(), flag::HAS_CODE),
-        (!diff.storage.is_empty(), flag::HAS_STORAGE),
+        (!slots.is_empty(), flag::HAS_STORAGE),
     ];
     out.push(flags.iter().filter(|(set, _)| *set).map(|(_, flag)| flag).sum());
     if let Some(account) = diff.account {
@@ -193,37 +193,41 @@ fn encode_account(diff: &AccountDiff, out: &mut Vec<u8>) {
     if let Some(hash) = code_hash {
         out.extend_from_slice(hash.as_slice());
     }
-    if !diff.storage.is_empty() {
-        diff.storage.len().encode(out);
-        for (slot, value) in &diff.storage {
+    if !slots.is_empty() {
+        slots.len().encode(out);
+        for (slot, value) in slots {
             slot.encode(out);
             value.encode(out);
         }
     }
 }
 
-fn decode_account(rest: &mut &[u8]) -> Result<AccountDiff, alloy_rlp::Error> {
+fn decode_account(
+    address: Address,
+    rest: &mut &[u8],
+    diff: &mut DiffBuilder,
+) -> Result<(), alloy_rlp::Error> {
     let [flags] = bare(rest)?;
     let has = |flag| flags & flag != 0;
     if flags & !flag::ALL != 0 || has(flag::HAS_CODE) && !has(flag::EXISTS) {
         return Err(alloy_rlp::Error::Custom("unknown flags of an account"));
     }
-    let mut diff = AccountDiff { wiped: has(flag::WIPED), ..AccountDiff::default() };
+    let mut account = None;
     if has(flag::EXISTS) {
         let (nonce, balance) = (u64::decode(rest)?, U256::decode(rest)?);
         let code_hash = if has(flag::HAS_CODE) { Some(B256::from(bare(rest)?)) } else { None };
-        diff.account = Some(Account { nonce, balance, bytecode_hash: code_hash });
+        account = Some(Account { nonce, balance, bytecode_hash: code_hash });
     }
+    diff.change(AccountDiff { address, account, wiped: has(flag::WIPED) }, []);
     if has(flag::HAS_STORAGE) {
         let count = usize::decode(rest)?;
-        let room = count.min(rest.len() / SLOT_BYTES_MIN);
-        diff.storage = StorageMap::with_capacity_and_hasher(room, Default::default());
+        diff.reserve(0, count.min(rest.len() / SLOT_BYTES_MIN));
         for _ in 0..count {
             let slot = U256::decode(rest)?;
-            diff.storage.insert(slot, U256::decode(rest)?);
+            diff.set_slot(address, slot, U256::decode(rest)?);
         }
     }
-    Ok(diff)
+    Ok(())
 }
 
 /// Bytes that are not wrapped in anything.

@@ -1,10 +1,14 @@
 //! Where a block differs from what was expected: the first field, the first transaction, the first account.
 
-use std::{collections::BTreeMap, fmt::Debug, io::Write};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Debug,
+    io::Write,
+};
 
 use alloy_consensus::constants::KECCAK_EMPTY;
 use alloy_primitives::{Address, U64};
-use millrace_types::{AccountDiff, ExecutedBlock, Header, Receipt, StateDiff};
+use millrace_types::{AccountDiff, ExecutedBlock, Header, Receipt, SlotDiff, StateDiff};
 
 use super::witness::{ExpectedAccount, ExpectedReceipt};
 
@@ -81,20 +85,20 @@ pub(super) fn accounts(
     out: &mut dyn Write,
 ) -> std::io::Result<()> {
     for (address, expected) in reference {
-        let Some(computed) = diff.accounts.get(address) else {
+        let Some((computed, slots)) = diff.account(address) else {
             return writeln!(out, "  account {address}: computed unchanged, expected changed");
         };
-        if let Some((name, computed, expected)) = account_difference(computed, expected.as_ref()) {
+        if let Some((name, computed, expected)) =
+            account_difference(computed, slots, expected.as_ref())
+        {
             return writeln!(
                 out,
                 "  account {address}: {name}: computed {computed}, expected {expected}"
             );
         }
     }
-    let mut unexpected: Vec<_> =
-        diff.accounts.keys().filter(|address| !reference.contains_key(*address)).collect();
-    unexpected.sort_unstable();
-    match unexpected.first() {
+    let changed = diff.accounts().map(|(computed, _)| computed.address);
+    match changed.filter(|address| !reference.contains_key(address)).min() {
         Some(address) => {
             writeln!(out, "  account {address}: computed changed, expected unchanged")
         }
@@ -129,6 +133,7 @@ fn receipt_difference(computed: &Receipt, expected: &ExpectedReceipt) -> Option<
 
 fn account_difference(
     computed: &AccountDiff,
+    slots: &[SlotDiff],
     expected: Option<&ExpectedAccount>,
 ) -> Option<Difference> {
     let (account, expected) = match (computed.account, expected) {
@@ -146,12 +151,10 @@ fn account_difference(
             first("codeHash", code_hash, expected.code_hash.unwrap_or(KECCAK_EMPTY))
         })
         .or_else(|| {
-            let mut slots: Vec<_> =
-                computed.storage.keys().chain(expected.storage.keys()).copied().collect();
-            slots.sort_unstable();
+            let computed: BTreeMap<_, _> = slots.iter().copied().collect();
+            let slots: BTreeSet<_> = computed.keys().chain(expected.storage.keys()).collect();
             slots.into_iter().find_map(|slot| {
-                let (computed, expected) =
-                    (computed.storage.get(&slot), expected.storage.get(&slot));
+                let (computed, expected) = (computed.get(slot), expected.storage.get(slot));
                 first(&format!("slot {slot:#x}"), computed, expected)
             })
         })

@@ -187,29 +187,29 @@ fn the_first_transaction_that_differs_is_named() {
 #[test]
 fn the_first_account_that_differs_is_named() {
     let block = computed();
-    let mut changed: Vec<_> = block.diff.accounts.iter().collect();
-    changed.sort_unstable_by_key(|(address, _)| **address);
+    let mut changed: Vec<_> = block.diff.accounts().collect();
+    changed.sort_unstable_by_key(|(diff, _)| diff.address);
     let accounts: serde_json::Map<_, _> = changed
         .iter()
         .enumerate()
-        .map(|(index, (address, diff))| {
+        .map(|(index, (diff, slots))| {
             let account = diff.account.unwrap();
             let wrong = alloy_primitives::U256::from(u8::from(index >= 2));
-            let storage: std::collections::BTreeMap<_, _> = diff.storage.iter().collect();
+            let storage: std::collections::BTreeMap<_, _> = slots.iter().copied().collect();
             let json = json!({
                 "nonce": format!("{:#x}", account.nonce),
                 "balance": account.balance + wrong,
                 "codeHash": account.bytecode_hash,
                 "storage": storage,
             });
-            (address.to_string(), json)
+            (diff.address.to_string(), json)
         })
         .collect();
     let printed = replay_changed(|json| {
         wrong_hash(json);
         json["expected_accounts"] = Value::Object(accounts);
     });
-    let line = format!("  account {}: balance: computed ", changed[2].0);
+    let line = format!("  account {}: balance: computed ", changed[2].0.address);
     assert!(printed.contains(&line), "{printed}");
     assert_eq!(printed.matches("  account ").count(), 1, "{printed}");
 }

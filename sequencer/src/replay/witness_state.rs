@@ -8,7 +8,7 @@ use alloy_rlp::Decodable;
 use alloy_trie::{EMPTY_ROOT_HASH, TrieAccount};
 use millrace_executor::{StateError, StateRoots, StateView};
 use millrace_protocol::{OpFork, Rules, predeploys::L2_TO_L1_MESSAGE_PASSER};
-use millrace_types::{Account, AccountDiff, Header, StateDiff};
+use millrace_types::{Account, AccountDiff, Header, SlotDiff, StateDiff};
 
 use super::partial_trie::{PartialTrie, Preimages, TrieError, get};
 
@@ -35,10 +35,10 @@ impl WitnessState {
         let mut trie = PartialTrie::new(&self.preimages, self.state_root);
         // First what stays: a branch that is filled before it is emptied needs not merge.
         let (kept, gone): (Vec<_>, Vec<_>) =
-            diff.accounts.iter().partition(|(_, diff)| diff.account.is_some());
-        for (address, diff) in kept {
-            let Some(account) = diff.account else { continue };
-            let storage_root = self.storage_root_after(address, Some(diff))?;
+            diff.accounts().partition(|(diff, _)| diff.account.is_some());
+        for (changed, slots) in kept {
+            let AccountDiff { address, account: Some(account), .. } = changed else { continue };
+            let storage_root = self.storage_root_after(address, Some((changed, slots)))?;
             let leaf = TrieAccount {
                 nonce: account.nonce,
                 balance: account.balance,
@@ -47,12 +47,12 @@ impl WitnessState {
             };
             trie.insert(keccak256(address), alloy_rlp::encode(leaf))?;
         }
-        for (address, _) in gone {
-            trie.remove(keccak256(address))?;
+        for (changed, _) in gone {
+            trie.remove(keccak256(changed.address))?;
         }
         let passer = L2_TO_L1_MESSAGE_PASSER;
         let message_passer_storage_root = if rules.is_active(OpFork::Isthmus) {
-            self.storage_root_after(&passer, diff.accounts.get(&passer))?
+            self.storage_root_after(&passer, diff.account(&passer))?
         } else {
             EMPTY_ROOT_HASH
         };
@@ -62,14 +62,14 @@ impl WitnessState {
     fn storage_root_after(
         &self,
         address: &Address,
-        diff: Option<&AccountDiff>,
+        diff: Option<(&AccountDiff, &[SlotDiff])>,
     ) -> Result<B256, TrieError> {
         let before = self.leaf(address)?.map_or(EMPTY_ROOT_HASH, |leaf| leaf.storage_root);
-        let Some(diff) = diff else { return Ok(before) };
+        let Some((diff, slots)) = diff else { return Ok(before) };
         let before = if diff.wiped { EMPTY_ROOT_HASH } else { before };
         let mut trie = PartialTrie::new(&self.preimages, before);
-        let (gone, kept): (Vec<_>, Vec<_>) =
-            diff.storage.iter().partition(|(_, value)| value.is_zero());
+        let (gone, kept): (Vec<&SlotDiff>, Vec<_>) =
+            slots.iter().partition(|(_, value)| value.is_zero());
         for (slot, value) in kept {
             trie.insert(keccak256(B256::from(*slot)), alloy_rlp::encode(value))?;
         }

@@ -5,7 +5,7 @@ use std::mem;
 use alloy_primitives::{Address, B256, KECCAK256_EMPTY, U256, map::B256Map};
 use alloy_trie::EMPTY_ROOT_HASH;
 use millrace_keccak::keccak256_batch;
-use millrace_types::{Account, AccountDiff, StateDiff};
+use millrace_types::{Account, AccountDiff, SlotDiff, StateDiff};
 use rayon::prelude::*;
 
 use super::{
@@ -483,28 +483,32 @@ struct Hashed {
     storages: Vec<StorageChange>,
 }
 
+/// An account of a difference, with its slots.
+type Changed<'a> = (&'a AccountDiff, &'a [SlotDiff]);
+
 /// What one core makes of some accounts of a difference.
 #[derive(Default)]
 struct Part<'a> {
     accounts: Vec<AccountChange>,
     going: Vec<B256>,
-    with_storage: Vec<(&'a AccountDiff, B256)>,
+    with_storage: Vec<(Changed<'a>, B256)>,
 }
 
 impl<'a> Part<'a> {
-    fn of(entries: &[(&Address, &'a AccountDiff)]) -> Self {
+    fn of(entries: &[Changed<'a>]) -> Self {
         let mut part = Self::default();
         part.accounts.reserve_exact(entries.len());
         for entries in entries.chunks(PARALLEL_MIN) {
-            let keys = hash_keys(entries, |(address, _)| address.as_slice());
-            for ((_, diff), key) in entries.iter().zip(keys) {
-                let AccountDiff { account, wiped, .. } = **diff;
+            let keys = hash_keys(entries, |(diff, _)| diff.address.as_slice());
+            for (changed, key) in entries.iter().zip(keys) {
+                let (AccountDiff { account, wiped, .. }, slots) = *changed;
+                let (account, wiped) = (*account, *wiped);
                 part.accounts.push(AccountChange { key, account, wiped });
                 if account.is_none() || wiped {
                     part.going.push(key);
                 }
-                if account.is_some() && !diff.storage.is_empty() {
-                    part.with_storage.push((diff, key));
+                if account.is_some() && !slots.is_empty() {
+                    part.with_storage.push((*changed, key));
                 }
             }
         }
@@ -513,7 +517,7 @@ impl<'a> Part<'a> {
 }
 
 fn hashed(diff: &StateDiff) -> Hashed {
-    let entries: Vec<(&Address, &AccountDiff)> = diff.accounts.iter().collect();
+    let entries: Vec<Changed<'_>> = diff.accounts().collect();
     let part_len = (entries.len() / (4 * rayon::current_num_threads())).max(2 * PARALLEL_MIN);
     let parts: Vec<Part<'_>> = match entries.len() {
         ..PARALLEL_ACCOUNTS_MIN => vec![Part::of(&entries)],
@@ -527,15 +531,15 @@ fn hashed(diff: &StateDiff) -> Hashed {
     }
     let slots: Vec<(B256, U256)> = with_storage
         .iter()
-        .flat_map(|(diff, _)| &diff.storage)
+        .flat_map(|((_, slots), _)| *slots)
         .map(|(slot, value)| (B256::from(*slot), *value))
         .collect();
     let mut slots = hash_keys(&slots, |(slot, _)| slot.as_slice())
         .into_iter()
         .zip(&slots)
         .map(|(key, (_, value))| SlotChange { key, value: *value });
-    let storages = with_storage.iter().map(|(diff, address)| {
-        let slots = Batch::new(slots.by_ref().take(diff.storage.len()).collect());
+    let storages = with_storage.iter().map(|((diff, written), address)| {
+        let slots = Batch::new(slots.by_ref().take(written.len()).collect());
         StorageChange { address: *address, wiped: diff.wiped, slots }
     });
     let storages = storages.collect();

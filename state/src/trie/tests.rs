@@ -3,13 +3,13 @@
 
 use std::collections::BTreeMap;
 
-use alloy_primitives::{Address, B256, Bytes, U256, keccak256, map::B256Map};
+use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
 use alloy_trie::{
     EMPTY_ROOT_HASH, HashBuilder, Nibbles, TrieAccount,
     proof::verify_proof,
     root::{state_root_unsorted, storage_root_unhashed},
 };
-use millrace_types::{Account, AccountDiff, StateDiff, StorageMap};
+use millrace_types::{Account, AccountDiff, DiffBuilder, SlotDiff, StateDiff};
 use proptest::prelude::*;
 use rand::{Rng, SeedableRng, rngs::StdRng, seq::SliceRandom};
 
@@ -228,39 +228,34 @@ struct Model(BTreeMap<Address, (Account, BTreeMap<U256, U256>)>);
 impl Model {
     /// Applies `diff`, and returns what undoes it.
     fn apply(&mut self, diff: &StateDiff) -> StateDiff {
-        let mut undo = StateDiff::default();
-        for (address, diff) in &diff.accounts {
+        let mut undo = DiffBuilder::default();
+        for (diff, slots) in diff.accounts() {
+            let AccountDiff { address, account, wiped } = diff;
             let old = self.0.get(address).cloned();
-            let new = diff.account.map(|account| {
-                let mut slots = match &old {
-                    Some((_, slots)) if !diff.wiped => slots.clone(),
+            let new = account.map(|account| {
+                let mut storage = match &old {
+                    Some((_, storage)) if !wiped => storage.clone(),
                     _ => BTreeMap::new(),
                 };
-                for (slot, value) in &diff.storage {
+                for (slot, value) in slots {
                     if value.is_zero() {
-                        slots.remove(slot);
+                        storage.remove(slot);
                     } else {
-                        slots.insert(*slot, *value);
+                        storage.insert(*slot, *value);
                     }
                 }
-                (account, slots)
+                (account, storage)
             });
             // Undone as a self-destruct and a re-creation, which is the hardest way.
-            undo.accounts.insert(
-                *address,
-                AccountDiff {
-                    account: old.as_ref().map(|old| old.0),
-                    wiped: true,
-                    storage: old
-                        .map_or_else(StorageMap::default, |old| old.1.into_iter().collect()),
-                },
-            );
+            let account = old.as_ref().map(|old| old.0);
+            let storage = old.map_or_else(BTreeMap::new, |old| old.1);
+            undo.change(AccountDiff { address: *address, account, wiped: true }, storage);
             match new {
                 Some(new) => self.0.insert(*address, new),
                 None => self.0.remove(address),
             };
         }
-        undo
+        undo.build()
     }
 
     fn storage_root(&self, address: &Address) -> B256 {
@@ -283,7 +278,7 @@ impl Model {
 }
 
 fn random_diff(rng: &mut StdRng, model: &Model, accounts: u16, changes: usize) -> StateDiff {
-    let mut diff = StateDiff::default();
+    let mut diff = DiffBuilder::default();
     for _ in 0..changes {
         let address = Address::left_padding_from(&rng.random_range(0..accounts).to_be_bytes());
         let exists = model.0.contains_key(&address);
@@ -301,15 +296,17 @@ fn random_diff(rng: &mut StdRng, model: &Model, accounts: u16, changes: usize) -
             let value = if rng.random_bool(0.4) { 0 } else { rng.random::<u32>() };
             (U256::from(rng.random_range(0..80u8)), U256::from(value))
         };
-        let storage: StorageMap = (0..slots).map(|_| slot(rng)).collect();
-        let account_diff = match rng.random_range(0..10) {
-            0 if exists => AccountDiff { account: None, wiped: rng.random(), ..Default::default() },
-            1 => AccountDiff { account: Some(account), wiped: true, storage },
-            _ => AccountDiff { account: Some(account), wiped: false, storage },
-        };
-        diff.accounts.insert(address, account_diff);
+        let slots: Vec<SlotDiff> = (0..slots).map(|_| slot(rng)).collect();
+        let account = Some(account);
+        match rng.random_range(0..10) {
+            0 if exists => {
+                diff.change(AccountDiff { address, account: None, wiped: rng.random() }, []);
+            }
+            1 => diff.change(AccountDiff { address, account, wiped: true }, slots),
+            _ => diff.change(AccountDiff { address, account, wiped: false }, slots),
+        }
     }
-    diff
+    diff.build()
 }
 
 /// A life of a state, with everything that happens to one between blocks.
@@ -332,9 +329,7 @@ fn check_state(seed: u64, accounts: u16, blocks: usize, changes: usize) {
         for _ in 0..rng.random_range(1..4) {
             let diff = random_diff(&mut rng, &model, accounts, changes);
             trie.apply(&diff, &store).unwrap();
-            let mut part = model.apply(&diff);
-            part.extend(&undo);
-            undo = part;
+            undo = StateDiff::merge([&model.apply(&diff), &undo]);
         }
         undos.push((before.0, before.1, undo));
         root = model.root();
@@ -414,10 +409,10 @@ fn check_proofs(proof: &super::AccountProof, root: B256, model: &Model) {
 
 fn rebuilt_state(model: &Model) -> Records {
     let accounts = model.0.iter().map(|(address, (account, slots))| {
-        let storage = slots.iter().map(|(slot, value)| (*slot, *value)).collect();
-        (*address, AccountDiff { account: Some(*account), wiped: false, storage })
+        let diff = AccountDiff { address: *address, account: Some(*account), wiped: false };
+        (diff, slots.iter().map(|(slot, value)| (*slot, *value)))
     });
-    let diff = StateDiff { accounts: accounts.collect(), codes: B256Map::default() };
+    let diff = accounts.collect();
     let mut trie = StateTrie::new(EMPTY_ROOT_HASH);
     trie.apply(&diff, &NoSource).unwrap();
     trie.root();
@@ -555,17 +550,13 @@ fn a_failing_or_lying_source_is_an_error_and_changes_nothing() {
 #[test]
 fn a_small_storage_trie_is_small() {
     let mut trie = StateTrie::new(EMPTY_ROOT_HASH);
-    let mut diff = StateDiff::default();
-    for at in 0..1000u64 {
-        diff.accounts.insert(
-            Address::left_padding_from(&at.to_be_bytes()),
-            AccountDiff {
-                account: Some(Account { nonce: 1, ..Account::default() }),
-                wiped: false,
-                storage: (0..4).map(|slot| (U256::from(slot), U256::from(at + 1))).collect(),
-            },
-        );
-    }
+    let changed = |at: u64| {
+        let address = Address::left_padding_from(&at.to_be_bytes());
+        let account = Some(Account { nonce: 1, ..Account::default() });
+        let slots = (0..4).map(move |slot| (U256::from(slot), U256::from(at + 1)));
+        (AccountDiff { address, account, wiped: false }, slots)
+    };
+    let diff = (0..1000).map(changed).collect();
     trie.apply(&diff, &NoSource).unwrap();
     trie.root();
     let accounts = trie.accounts().memory_bytes();

@@ -10,6 +10,7 @@ use std::{
 };
 
 use millrace_state::{Config, State};
+use millrace_types::{DiffBuilder, StateDiff};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 
 use crate::model::Model;
@@ -35,14 +36,14 @@ struct Chain {
 }
 
 impl Chain {
-    fn genesis() -> (Self, millrace_types::StateDiff) {
+    fn genesis() -> (Self, StateDiff) {
         let mut model = Model::default();
         let diff = model.random_block(&mut StdRng::seed_from_u64(SEED));
         model.apply(&diff);
         (Self { models: vec![model] }, diff)
     }
 
-    fn next(&mut self) -> millrace_types::StateDiff {
+    fn next(&mut self) -> StateDiff {
         let mut model = self.models[self.models.len() - 1].clone();
         let diff = model.random_block(&mut StdRng::seed_from_u64(SEED + self.models.len() as u64));
         model.apply(&diff);
@@ -117,12 +118,13 @@ fn a_torn_checkpoint_never_happened() {
     let (state, _) = State::create(dir.path(), never.clone(), &genesis).unwrap();
     let mut log_bytes = Vec::new();
     for number in 1..=2u64 {
-        let mut diff = chain.next();
+        let mut diff = DiffBuilder::default();
+        diff.extend(&chain.next());
         // Several pages in one value.
         let mut rng = StdRng::seed_from_u64(SEED ^ number);
         let code: Vec<u8> = (0..24_576).map(|_| rng.random()).collect();
-        diff.codes.insert(alloy_primitives::keccak256(&code), code.into());
-        state.commit(number, Arc::new(diff)).unwrap();
+        diff.deploy(alloy_primitives::keccak256(&code), code.into());
+        state.commit(number, Arc::new(diff.build())).unwrap();
         state.allow_checkpoint(number);
         state.flush().unwrap();
         log_bytes.push(log(dir.path()).1);

@@ -23,9 +23,11 @@ fn config() -> Config {
 /// Sets the nonce of some accounts to the block's number.
 fn block(number: u64, accounts: u64) -> Arc<StateDiff> {
     let account = Account { nonce: number, balance: U256::from(number), bytecode_hash: None };
-    let diff = AccountDiff { account: Some(account), ..Default::default() };
-    let accounts = (0..accounts).map(|index| (address(index), diff.clone())).collect();
-    Arc::new(StateDiff { accounts, ..Default::default() })
+    let changed = |index| {
+        let diff = AccountDiff { address: address(index), account: Some(account), wiped: false };
+        (diff, [])
+    };
+    Arc::new((0..accounts).map(changed).collect())
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use alloy_primitives::{Address, B256, Bytes, KECCAK256_EMPTY, U256, keccak256};
 use alloy_trie::{EMPTY_ROOT_HASH, Nibbles, TrieAccount, proof::verify_proof, root};
 use millrace_state::{Proof, ReadError, State, View};
-use millrace_types::{Account, AccountDiff, StateDiff};
+use millrace_types::{Account, AccountDiff, DiffBuilder, StateDiff};
 use rand::{Rng, rngs::StdRng};
 
 /// Few enough that blocks keep meeting the same ones.
@@ -22,25 +22,19 @@ pub(crate) struct Model {
 impl Model {
     /// A random block: creations, changes, deletions, wipes with and without re-creation, and code.
     pub(crate) fn random_block(&self, rng: &mut StdRng) -> StateDiff {
-        let mut diff = StateDiff::default();
+        let mut diff = DiffBuilder::default();
         for _ in 0..rng.random_range(0..12) {
             let address = address(rng.random_range(0..ADDRESSES));
-            let change = self.random_change(rng, &address, &mut diff);
-            diff.accounts.insert(address, change);
+            self.random_change(rng, address, &mut diff);
         }
-        diff
+        diff.build()
     }
 
-    fn random_change(
-        &self,
-        rng: &mut StdRng,
-        address: &Address,
-        diff: &mut StateDiff,
-    ) -> AccountDiff {
-        let before = self.accounts.get(address);
+    fn random_change(&self, rng: &mut StdRng, address: Address, diff: &mut DiffBuilder) {
+        let before = self.accounts.get(&address);
         if rng.random_ratio(1, 5) {
             // A self-destruct, whether there was an account or not.
-            return AccountDiff { account: None, wiped: rng.random(), ..Default::default() };
+            return diff.change(AccountDiff { address, account: None, wiped: rng.random() }, []);
         }
         let mut account = before.map(|(account, _)| *account).unwrap_or_default();
         account.nonce += 1;
@@ -48,11 +42,11 @@ impl Model {
         if rng.random_ratio(1, 6) {
             let code: Vec<u8> = (0..rng.random_range(1..200)).map(|_| rng.random()).collect();
             let hash = keccak256(&code);
-            diff.codes.insert(hash, code.into());
+            diff.deploy(hash, code.into());
             account.bytecode_hash = Some(hash);
         }
         let slots = if rng.random_ratio(1, 2) { rng.random_range(0..8) } else { 0 };
-        let storage = (0..slots)
+        let storage: Vec<_> = (0..slots)
             .map(|_| {
                 (
                     slot(rng.random_range(0..SLOTS)),
@@ -60,24 +54,25 @@ impl Model {
                 )
             })
             .collect();
-        AccountDiff { account: Some(account), wiped: rng.random_ratio(1, 8), storage }
+        let wiped = rng.random_ratio(1, 8);
+        diff.change(AccountDiff { address, account: Some(account), wiped }, storage);
     }
 
     pub(crate) fn apply(&mut self, diff: &StateDiff) {
-        for (address, diff) in &diff.accounts {
-            let Some(account) = diff.account else {
+        for (AccountDiff { address, account, wiped }, slots) in diff.accounts() {
+            let Some(account) = account else {
                 self.accounts.remove(address);
                 continue;
             };
             let entry = self.accounts.entry(*address).or_default();
-            entry.0 = account;
-            if diff.wiped {
+            entry.0 = *account;
+            if *wiped {
                 entry.1.clear();
             }
-            entry.1.extend(diff.storage.iter().map(|(slot, value)| (*slot, *value)));
+            entry.1.extend(slots.iter().copied());
             entry.1.retain(|_, value| !value.is_zero());
         }
-        self.codes.extend(diff.codes.iter().map(|(hash, code)| (*hash, code.clone())));
+        self.codes.extend(diff.codes().iter().map(|(hash, code)| (*hash, code.clone())));
     }
 
     pub(crate) fn root(&self) -> B256 {

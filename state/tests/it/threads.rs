@@ -10,7 +10,7 @@ use std::{
 
 use alloy_primitives::U256;
 use millrace_state::{Config, ReadError, State, View};
-use millrace_types::{Account, AccountDiff, StateDiff};
+use millrace_types::{Account, AccountDiff, DiffBuilder};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 
 use crate::model::address;
@@ -20,16 +20,16 @@ const EACH: u64 = 1_000;
 const BLOCKS: u64 = 400;
 const CLOCK: u64 = 1_000;
 
-fn holder(balance: u64) -> AccountDiff {
+fn holder(index: u64, balance: u64) -> AccountDiff {
     let account = Account { balance: U256::from(balance), ..Default::default() };
-    AccountDiff { account: Some(account), ..Default::default() }
+    AccountDiff { address: address(index), account: Some(account), wiped: false }
 }
 
 /// An account whose nonce, and whose slot, is the number of the block.
-fn clock(number: u64) -> AccountDiff {
-    let storage = [(U256::ZERO, U256::from(number))].into_iter().collect();
-    let account = Account { nonce: number, ..Default::default() };
-    AccountDiff { account: Some(account), wiped: false, storage }
+fn set_clock(diff: &mut DiffBuilder, number: u64) {
+    let account = Some(Account { nonce: number, ..Default::default() });
+    let slot = (U256::ZERO, U256::from(number));
+    diff.change(AccountDiff { address: address(CLOCK), account, wiped: false }, [slot]);
 }
 
 #[test]
@@ -42,10 +42,10 @@ fn money_is_constant_in_every_view() {
         checkpoint_interval: Duration::from_millis(5),
         ..Config::default()
     };
-    let mut genesis = StateDiff::default();
-    genesis.accounts.extend((0..HOLDERS).map(|index| (address(index), holder(EACH))));
-    genesis.accounts.insert(address(CLOCK), clock(0));
-    let (state, _) = State::create(dir.path(), config, &genesis).unwrap();
+    let mut genesis = DiffBuilder::default();
+    (0..HOLDERS).for_each(|index| genesis.change(holder(index, EACH), []));
+    set_clock(&mut genesis, 0);
+    let (state, _) = State::create(dir.path(), config, &genesis.build()).unwrap();
 
     let done = AtomicBool::new(false);
     let applied = AtomicU64::new(0);
@@ -68,17 +68,17 @@ fn money_is_constant_in_every_view() {
         let mut rng = StdRng::seed_from_u64(7);
         let mut balances = [EACH; HOLDERS as usize];
         for number in 1..=BLOCKS {
-            let mut diff = StateDiff::default();
+            let mut diff = DiffBuilder::default();
             for _ in 0..10 {
                 let [from, to] = [0; 2].map(|_| rng.random_range(0..HOLDERS as usize));
                 let amount = rng.random_range(0..=balances[from]);
                 balances[from] -= amount;
                 balances[to] += amount;
-                diff.accounts.insert(address(from as u64), holder(balances[from]));
-                diff.accounts.insert(address(to as u64), holder(balances[to]));
+                diff.change(holder(from as u64, balances[from]), []);
+                diff.change(holder(to as u64, balances[to]), []);
             }
-            diff.accounts.insert(address(CLOCK), clock(number));
-            assert_eq!(state.apply(number, Arc::new(diff)).unwrap().number(), number);
+            set_clock(&mut diff, number);
+            assert_eq!(state.apply(number, Arc::new(diff.build())).unwrap().number(), number);
             applied.store(number, Ordering::Release);
             if rng.random_ratio(1, 8) {
                 std::thread::sleep(Duration::from_millis(1));

@@ -1,10 +1,10 @@
 //! Waypoints that lie.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use alloy_primitives::{Address, U256};
-use millrace_types::{Account, AccountDiff, Waypoint};
-use rand::{Rng, rngs::StdRng, seq::IndexedRandom};
+use millrace_types::{Account, AccountDiff, DiffBuilder, Waypoint};
+use rand::{Rng, rngs::StdRng, seq::IteratorRandom};
 
 /// A copy with one to three lies in it. Whoever believes them gets a wrong block, or none.
 pub(crate) fn corrupt(waypoints: &[Waypoint], dice: &mut StdRng) -> Vec<Waypoint> {
@@ -37,40 +37,47 @@ fn tell_lie(waypoints: &mut Vec<Waypoint>, dice: &mut StdRng) {
 
 /// Changes what one account is said to have become.
 fn distort(waypoint: &mut Waypoint, dice: &mut StdRng) {
-    let diff = Arc::make_mut(&mut waypoint.diff);
-    let Some(address) = pick(diff.accounts.keys(), dice) else {
-        let invented = Account { balance: U256::from(5), ..Account::default() };
-        let account = AccountDiff { account: Some(invented), ..AccountDiff::default() };
-        diff.accounts.insert(Address::repeat_byte(0x99), account);
-        return;
-    };
-    if dice.random_bool(0.2) {
-        diff.accounts.remove(&address);
-        return;
+    let mut changed: BTreeMap<Address, (AccountDiff, BTreeMap<U256, U256>)> = waypoint
+        .diff
+        .accounts()
+        .map(|(diff, slots)| (diff.address, (*diff, slots.iter().copied().collect())))
+        .collect();
+    let mut told = DiffBuilder::default();
+    for (hash, code) in waypoint.diff.codes() {
+        told.deploy(*hash, code.clone());
     }
-    let entry = diff.accounts.entry(address).or_default();
+    match changed.keys().copied().choose(dice) {
+        None => {
+            let address = Address::repeat_byte(0x99);
+            let account = Some(Account { balance: U256::from(5), ..Account::default() });
+            told.change(AccountDiff { address, account, wiped: false }, []);
+        }
+        Some(address) if dice.random_bool(0.2) => drop(changed.remove(&address)),
+        Some(address) => {
+            let (diff, slots) = changed.entry(address).or_default();
+            lie_about(diff, slots, dice);
+        }
+    }
+    changed.into_values().for_each(|(diff, slots)| told.change(diff, slots));
+    waypoint.diff = Arc::new(told.build());
+}
+
+fn lie_about(diff: &mut AccountDiff, slots: &mut BTreeMap<U256, U256>, dice: &mut StdRng) {
     match dice.random_range(0..6) {
-        0 => entry.account = None,
-        1 => entry.wiped = !entry.wiped,
-        2 => entry.storage.clear(),
+        0 => diff.account = None,
+        1 => diff.wiped = !diff.wiped,
+        2 => slots.clear(),
         3 => {
-            let account = entry.account.get_or_insert_default();
+            let account = diff.account.get_or_insert_default();
             account.nonce = account.nonce.wrapping_add(dice.random_range(1..3));
         }
         4 => {
-            let account = entry.account.get_or_insert_default();
+            let account = diff.account.get_or_insert_default();
             account.balance ^= U256::from(dice.random_range(1..8_u8));
         }
         _ => {
-            let slot = pick(entry.storage.keys(), dice).unwrap_or_default();
-            entry.storage.insert(slot, U256::from(dice.random_range(0..4_u8)));
+            let slot = slots.keys().copied().choose(dice).unwrap_or_default();
+            slots.insert(slot, U256::from(dice.random_range(0..4_u8)));
         }
     }
-}
-
-/// Any key of a map, the same for the same dice: maps have their own order in each run.
-fn pick<'a, K: Copy + Ord + 'a>(keys: impl Iterator<Item = &'a K>, dice: &mut StdRng) -> Option<K> {
-    let mut keys: Vec<K> = keys.copied().collect();
-    keys.sort_unstable();
-    keys.choose(dice).copied()
 }

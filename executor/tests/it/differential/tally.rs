@@ -63,7 +63,7 @@ impl Tally {
                 self.count("empty group");
             }
         }
-        for diff in built.executed.diff.accounts.values() {
+        for (diff, _) in built.executed.diff.accounts() {
             if diff.account.is_none() {
                 self.count("gone account");
             }
@@ -71,7 +71,7 @@ impl Tally {
                 self.count("wiped account");
             }
         }
-        for code in built.executed.diff.codes.values() {
+        for code in built.executed.diff.codes().values() {
             self.count(if code.starts_with(&[0xef, 0x01]) { "delegation" } else { "code" });
         }
         let transactions = &built.executed.transactions;

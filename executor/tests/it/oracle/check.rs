@@ -9,7 +9,7 @@ use millrace_executor::{
     Limits, Outcome, Rejection, StateView,
 };
 use millrace_protocol::DataSize;
-use millrace_types::{StateDiff, Transaction};
+use millrace_types::{AccountDiff, StateDiff, Transaction};
 
 use super::{Family, Memory, Oracle, Refusal};
 
@@ -315,13 +315,12 @@ fn check_transaction(
 
 /// What the group says it changed, and the view of the state after it, must be what the oracle has there.
 fn check_view(oracle: &Oracle, round: &Round) {
-    let mut changes = StateDiff::default();
-    round.group.diffs.iter().for_each(|diff| changes.extend(diff));
-    for (address, diff) in &changes.accounts {
+    let changes = StateDiff::merge(round.group.diffs.iter().map(|diff| &**diff));
+    for (AccountDiff { address, account: changed, .. }, slots) in changes.accounts() {
         let account = oracle.account(address);
-        assert_eq!(diff.account, account, "{address}");
+        assert_eq!(*changed, account, "{address}");
         assert_eq!(round.view.account(address).unwrap(), account, "{address}");
-        for (slot, value) in &diff.storage {
+        for (slot, value) in slots {
             let expected = oracle.slot(address, slot);
             assert_eq!(*value, expected, "{address} {slot}");
             assert_eq!(round.view.storage(address, slot).unwrap(), expected, "{address} {slot}");

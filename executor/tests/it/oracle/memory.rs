@@ -74,11 +74,11 @@ impl Memory {
 
     /// Applies a difference as its documentation says, in the simplest way.
     pub(crate) fn apply(&mut self, diff: &StateDiff) {
-        for (hash, code) in &diff.codes {
+        for (hash, code) in diff.codes() {
             assert_eq!(keccak256(code), *hash);
             self.codes.insert(*hash, code.clone());
         }
-        for (address, AccountDiff { account, wiped, storage }) in &diff.accounts {
+        for (AccountDiff { address, account, wiped }, slots) in diff.accounts() {
             let Some(account) = account else {
                 self.accounts.remove(address);
                 continue;
@@ -88,7 +88,7 @@ impl Memory {
             if *wiped {
                 holding.storage.clear();
             }
-            for (slot, value) in storage {
+            for (slot, value) in slots {
                 holding.write(*slot, *value);
             }
         }

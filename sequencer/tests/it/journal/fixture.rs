@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use alloy_consensus::{SignableTransaction as _, Transaction as _, TxEip1559};
 use alloy_eips::{BlockNumHash, eip2718::Encodable2718 as _};
-use alloy_primitives::{Address, B256, Bytes, Log, Signature, TxKind, U256, map::AddressMap};
+use alloy_primitives::{Address, B256, Bytes, Log, Signature, TxKind, U256};
 use millrace_sequencer::journal::{ChainIdentity, StoredBlock};
 use millrace_types::{
-    Account, AccountDiff, Block, DepositReceipt, ExecutedBlock, Header, Receipt, SealedHeader,
-    StateDiff, Transaction, TxType, Waypoint,
+    Account, AccountDiff, Block, DepositReceipt, DiffBuilder, ExecutedBlock, Header, Receipt,
+    SealedHeader, StateDiff, Transaction, TxType, Waypoint,
 };
 use op_alloy_consensus::TxDeposit;
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
@@ -80,29 +80,27 @@ pub(crate) fn seal(
 /// stretch the four vaults' again; before the first, some slots of predeploys.
 pub(crate) fn with_waypoints(mut executed: ExecutedBlock, group: usize) -> ExecutedBlock {
     let mut rng = StdRng::seed_from_u64(executed.block.number());
-    let mut account = |nonce: u64| {
+    let mut account = |address: Address, nonce: u64| {
         // Balances in wei have some 80 bits.
         let balance = U256::from(rng.random::<u128>() >> 48);
         let account = Some(Account { nonce, balance, bytecode_hash: None });
-        AccountDiff { account, ..AccountDiff::default() }
+        AccountDiff { address, account, wiped: false }
     };
-    let mut book_keeping = account(1);
-    book_keeping.storage = (0..8).map(|slot| (U256::from(slot), U256::MAX >> slot)).collect();
-    let opening = AddressMap::from_iter([(Address::repeat_byte(0x15), book_keeping)]);
-    let opening = StateDiff { accounts: opening, ..StateDiff::default() };
+    let slots = (0..8).map(|slot| (U256::from(slot), U256::MAX >> slot));
+    let opening = StateDiff::from_iter([(account(Address::repeat_byte(0x15), 1), slots)]);
     executed.waypoints = vec![Waypoint { transactions: 0, diff: Arc::new(opening) }];
     let mut transactions = 0;
     for transfers in executed.block.transactions.chunks(group) {
-        let mut diff = StateDiff::default();
+        let mut diff = DiffBuilder::default();
         for transfer in transfers {
-            diff.accounts.insert(transfer.sender(), account(transfer.nonce() + 1));
-            diff.accounts.insert(transfer.to().unwrap_or_default(), account(0));
+            diff.change(account(transfer.sender(), transfer.nonce() + 1), []);
+            diff.change(account(transfer.to().unwrap_or_default(), 0), []);
         }
         for vault in 0x11..0x15 {
-            diff.accounts.insert(Address::repeat_byte(vault), account(0));
+            diff.change(account(Address::repeat_byte(vault), 0), []);
         }
         transactions += transfers.len();
-        executed.waypoints.push(Waypoint { transactions, diff: Arc::new(diff) });
+        executed.waypoints.push(Waypoint { transactions, diff: Arc::new(diff.build()) });
     }
     executed
 }

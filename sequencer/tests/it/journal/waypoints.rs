@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use alloy_consensus::Transaction as _;
-use alloy_primitives::{Address, B256, Bytes, U256, keccak256, map::AddressMap};
+use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
 use millrace_sequencer::journal::{
     FrameError,
     waypoints::{WaypointsError, decode, encode},
 };
-use millrace_types::{Account, AccountDiff, ExecutedBlock, StateDiff, Transaction, Waypoint};
+use millrace_types::{
+    Account, AccountDiff, DiffBuilder, ExecutedBlock, SlotDiff, StateDiff, Transaction, Waypoint,
+};
 use proptest::{collection::vec, option, prelude::*, sample::Index};
 
 use super::fixture::{GENESIS, block, with_waypoints};
@@ -20,28 +22,26 @@ fn numbers() -> impl Strategy<Value = U256> {
     })
 }
 
-fn accounts() -> impl Strategy<Value = AccountDiff> {
+fn accounts() -> impl Strategy<Value = (AccountDiff, Vec<SlotDiff>)> {
+    let address = any::<[u8; 20]>().prop_map(Address::from);
     let account = (any::<u64>(), numbers(), option::of(any::<[u8; 32]>()));
     let account = account.prop_map(|(nonce, balance, code_hash)| Account {
         nonce,
         balance,
         bytecode_hash: code_hash.map(B256::from),
     });
-    (option::of(account), any::<bool>(), vec((numbers(), numbers()), 0..5)).prop_map(
-        |(account, wiped, storage)| AccountDiff {
-            account,
-            wiped,
-            storage: storage.into_iter().collect(),
-        },
+    (address, option::of(account), any::<bool>(), vec((numbers(), numbers()), 0..5)).prop_map(
+        |(address, account, wiped, slots)| (AccountDiff { address, account, wiped }, slots),
     )
 }
 
 fn diffs() -> impl Strategy<Value = StateDiff> {
-    let accounts = vec((any::<[u8; 20]>().prop_map(Address::from), accounts()), 0..12);
     let codes = vec(vec(any::<u8>(), 0..100).prop_map(Bytes::from), 0..3);
-    (accounts, codes).prop_map(|(accounts, codes)| StateDiff {
-        accounts: accounts.into_iter().collect(),
-        codes: codes.into_iter().map(|code| (keccak256(&code), code)).collect(),
+    (vec(accounts(), 0..12), codes).prop_map(|(accounts, codes)| {
+        let mut diff = DiffBuilder::default();
+        accounts.into_iter().for_each(|(account, slots)| diff.change(account, slots));
+        codes.into_iter().for_each(|code| diff.deploy(keccak256(&code), code));
+        diff.build()
     })
 }
 
@@ -57,9 +57,12 @@ fn blocks() -> impl Strategy<Value = ExecutedBlock> {
             // Parties of the block, who are told by their places, beside strangers.
             let parties = |end: &usize, diff: &mut StateDiff| {
                 let party = &executed.block.transactions[end.saturating_sub(1)];
-                let changed: Vec<_> = diff.accounts.values().take(3).cloned().collect();
                 let addresses = [party.sender(), party.to().unwrap_or_default()];
-                diff.accounts.extend(addresses.into_iter().zip(changed));
+                let changed = addresses.into_iter().zip(diff.accounts());
+                let changed = changed.map(|(address, (account, slots))| {
+                    (AccountDiff { address, ..*account }, slots.iter().copied())
+                });
+                *diff = StateDiff::merge([&*diff, &changed.collect()]);
             };
             let mut diffs: Vec<_> =
                 stretches.into_iter().map(|(_, diff)| diff).chain([last]).collect();
@@ -195,13 +198,13 @@ fn refuses_waypoints_of_another_block() {
 /// What an account with so many wei and nothing else adds before compression.
 fn check_size(address: Address, expected: usize) {
     let account = Account { nonce: 7, balance: U256::from(1_u64) << 79, bytecode_hash: None };
-    let diff = AccountDiff { account: Some(account), ..AccountDiff::default() };
+    let diff = AccountDiff { address, account: Some(account), wiped: false };
     let mut executed = with_waypoints(block(GENESIS, 0, 60), 20);
     let payload =
         |executed: &ExecutedBlock| zstd::decode_all(&encode(executed).unwrap()[1..]).unwrap().len();
     let before = payload(&executed);
     let last = Arc::make_mut(&mut executed.waypoints[4].diff);
-    last.accounts.extend(AddressMap::from_iter([(address, diff)]));
+    *last = StateDiff::merge([&*last, &StateDiff::from_iter([(diff, [])])]);
     assert_eq!(payload(&executed) - before, expected);
 }
 
