@@ -1,5 +1,7 @@
 //! The standard beacon API, as far as blobs need it.
 
+use std::collections::BTreeSet;
+
 use alloy_eips::eip4844::kzg_to_versioned_hash;
 use alloy_primitives::{B256, Bytes};
 use serde::{Deserialize, de::DeserializeOwned};
@@ -62,7 +64,7 @@ impl Beacon {
     pub(crate) async fn blobs(
         &self,
         timestamp: u64,
-        hashes: &[B256],
+        hashes: &BTreeSet<B256>,
     ) -> Result<Vec<Bytes>, EndpointError> {
         let clock = *self.clock.get_or_try_init(|| self.clock()).await?;
         let slot = timestamp

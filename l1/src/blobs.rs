@@ -1,5 +1,7 @@
 //! Blobs, each held against the commitment that its versioned hash names.
 
+use std::collections::BTreeSet;
+
 use alloy_eips::eip4844::{BYTES_PER_BLOB, c_kzg, kzg_to_versioned_hash};
 use alloy_primitives::{B256, Bytes};
 use serde_json::{json, value::RawValue};
@@ -71,7 +73,8 @@ impl BlobSource {
         for round in 0..client.rounds_max() {
             client.pause_before(round).await;
             for beacon in &self.beacons {
-                let missing: Vec<B256> = missing(hashes, &found).collect();
+                // Nodes refuse to be asked for the same blob twice.
+                let missing: BTreeSet<B256> = missing(hashes, &found).collect();
                 match beacon.blobs(timestamp, &missing).await {
                     Ok(blobs) => place(client, hashes, &mut found, blobs).await,
                     Err(error) => {

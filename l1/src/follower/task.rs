@@ -77,12 +77,13 @@ impl From<L1Error> for Stop {
 impl Task {
     async fn look(&mut self) -> Result<Look, Stop> {
         let heads = self.follower.client.heads().await?;
-        self.found().await?;
         if self.settled.as_ref() == Some(&heads) {
+            self.found().await?;
             return Ok(Look::Done);
         }
         let begun = self.follower.shared.read().chain.is_some();
         if !begun && !self.begin(&heads).await? {
+            self.found().await?;
             return Ok(Look::Later);
         }
         let look = self.extend(&heads).await?;
@@ -143,9 +144,10 @@ impl Task {
                 // L1's head is below everything that is remembered: it is far behind.
                 return Ok(Look::Later);
             };
-            let Some(headers) = self.follower.client.headers(first..=last).await? else {
-                return Ok(Look::Later);
-            };
+            let headers = self.follower.client.headers(first..=last).await?;
+            // An L1 that tells its head and nothing else isn't found yet.
+            self.found().await?;
+            let Some(headers) = headers else { return Ok(Look::Later) };
             let Some((theirs, next)) = headers.split_first() else { return Ok(Look::Later) };
             if theirs.hash() != ours.hash {
                 if self.reorganize(heads, first).await? == Look::Later {

@@ -264,6 +264,51 @@ async fn a_shorter_chain_is_followed_once_it_stays_or_has_grown() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn another_endpoint_takes_over_without_a_gap() {
+    let anvil = Anvil::start().await;
+    let genesis = anvil.id_at(0).await;
+    let first = Faulty::start(&anvil.url, Fault::None).await;
+    let second = Faulty::start(&anvil.url, Fault::None).await;
+    let client = client(&[&first.url, &second.url]);
+    let mut followed = Followed::start(&client, |_| {}, vec![genesis]);
+    for round in 0..4 {
+        let (bad, good) = if round % 2 == 0 { (&first, &second) } else { (&second, &first) };
+        good.set(Fault::None);
+        bad.set(if round < 2 { Fault::BadGateway } else { Fault::StaleAt(1) });
+        followed.until_tip(anvil.mine(70).await).await;
+        followed.until_tip(anvil.reorg(5).await).await;
+    }
+    assert_eq!(client.metrics().reorgs.get(), 4);
+}
+
+/// Two nodes that disagree about the chain, of which now one and now the other is there.
+#[tokio::test(flavor = "multi_thread")]
+async fn endpoints_that_contradict_each_other_still_make_a_chain() {
+    let args = ["--timestamp", "1700000000"];
+    let (ours, other) = (Anvil::start_with(&args).await, Anvil::start_with(&args).await);
+    let genesis = ours.id_at(0).await;
+    assert_eq!(genesis, other.id_at(0).await);
+    other
+        .rpc("anvil_setCoinbase", serde_json::json!(["0x00000000000000000000000000000000000000ff"]))
+        .await;
+    let faulty = Faulty::start(&ours.url, Fault::None).await;
+    let client = client(&[&faulty.url, &other.url]);
+    let mut followed = Followed::start(&client, |_| {}, vec![genesis]);
+    let mut head = ours.mine(12).await;
+    other.mine(10).await;
+    followed.until_tip(head).await;
+    for _ in 0..3 {
+        // The other chain is shorter, and followed only once it stays.
+        faulty.set(Fault::BadGateway);
+        followed.until(|event| matches!(event, Event::Reorg { .. })).await;
+        followed.until_tip(other.head().await).await;
+        faulty.set(Fault::None);
+        head = ours.mine(1).await;
+        followed.until_tip(head).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn begins_with_the_newest_known_block_that_is_still_there() {
     let anvil = Anvil::start().await;
     let genesis = anvil.id_at(0).await;
