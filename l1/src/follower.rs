@@ -5,8 +5,8 @@
 //! before it, so gaps, endpoints that contradict each other and answers from both sides of a reorganization can delay
 //! it, and nothing else. A head that is merely behind contradicts nothing, and changes nothing. A head that contradicts
 //! what was reported is followed if its chain is at least as long as ours was seen to be, or if it stays: an endpoint
-//! that is stuck on a dead fork for a moment isn't followed. What is final is never taken back: an L1 that contradicts
-//! it is reported, and the follower waits for a person or a better endpoint.
+//! that is stuck on a dead fork for a moment isn't followed. What is final is never taken back: an endpoint that
+//! contradicts it is reported and set aside, and the follower waits for a better one, or for a person.
 
 mod chain;
 mod task;
@@ -46,7 +46,7 @@ pub enum Event {
     /// The newest reported block that is final. It never goes back.
     Finalized(BlockId),
     /// L1 contradicts what was final, or has none of the blocks that the follower was to begin with. The follower goes
-    /// on asking, and reports nothing else until that has changed. A person must look.
+    /// on asking, other endpoints first, and reports no blocks until one agrees. If none does, a person must look.
     Contradiction {
         /// The block that was final.
         ours: BlockId,

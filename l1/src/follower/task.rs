@@ -127,7 +127,7 @@ impl Task {
         }
         if theirs.is_some() {
             let ours = self.floor;
-            self.report_contradiction(Event::Contradiction { ours, theirs }).await?;
+            self.report_contradiction(heads, Event::Contradiction { ours, theirs }).await?;
         }
         Ok(false)
     }
@@ -216,7 +216,8 @@ impl Task {
             }
             theirs => {
                 let theirs = theirs.map(|header| header.hash());
-                self.report_contradiction(Event::Contradiction { ours: floor, theirs }).await?;
+                let event = Event::Contradiction { ours: floor, theirs };
+                self.report_contradiction(heads, event).await?;
                 Ok(Look::Later)
             }
         }
@@ -295,11 +296,14 @@ impl Task {
         self.emit(Event::Reorg { to, from }).await
     }
 
-    async fn report_contradiction(&mut self, event: Event) -> Result<(), Stop> {
+    /// Reports a contradiction, once while it lasts, and turns to another endpoint if there is one.
+    async fn report_contradiction(&mut self, heads: &Heads, event: Event) -> Result<(), Stop> {
+        self.follower.client.distrust(heads.endpoint);
         if self.contradiction.as_ref() == Some(&event) {
             return Ok(());
         }
-        tracing::error!(?event, "L1 contradicts what was final");
+        let endpoint = self.follower.client.endpoint_name(heads.endpoint);
+        tracing::error!(endpoint, ?event, "L1 contradicts what was final");
         self.contradiction = Some(event.clone());
         self.emit(event).await
     }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use alloy_primitives::Address;
 use millrace_l1::{BlobSchedule, Event, Follower, FollowerConfig, FollowerHandle, L1Client};
 use millrace_protocol::BlockId;
 use tokio::{sync::mpsc, task::JoinHandle};
@@ -288,9 +289,7 @@ async fn endpoints_that_contradict_each_other_still_make_a_chain() {
     let (ours, other) = (Anvil::start_with(&args).await, Anvil::start_with(&args).await);
     let genesis = ours.id_at(0).await;
     assert_eq!(genesis, other.id_at(0).await);
-    other
-        .rpc("anvil_setCoinbase", serde_json::json!(["0x00000000000000000000000000000000000000ff"]))
-        .await;
+    other.rpc("anvil_setCoinbase", serde_json::json!([Address::repeat_byte(0xff)])).await;
     let faulty = Faulty::start(&ours.url, Fault::None).await;
     let client = client(&[&faulty.url, &other.url]);
     let mut followed = Followed::start(&client, |_| {}, vec![genesis]);
@@ -306,6 +305,25 @@ async fn endpoints_that_contradict_each_other_still_make_a_chain() {
         head = ours.mine(1).await;
         followed.until_tip(head).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_endpoint_that_contradicts_what_is_final_does_not_stand_in_the_way() {
+    let args = ["--timestamp", "1700000000"];
+    let (ours, other) = (Anvil::start_with(&args).await, Anvil::start_with(&args).await);
+    let genesis = ours.id_at(0).await;
+    other.rpc("anvil_setCoinbase", serde_json::json!([Address::repeat_byte(0xff)])).await;
+    let client = client(&[&ours.url, &other.url]);
+    let mut followed = Followed::start(&client, |_| {}, vec![genesis]);
+    followed.until_tip(ours.mine(100).await).await;
+    eventually("finality", || followed.handle.finalized().is_some_and(|id| id.number == 36)).await;
+    // Being far ahead, it makes the good one look stale.
+    other.mine(200).await;
+    let event = followed.until(|event| matches!(event, Event::Contradiction { .. })).await;
+    let theirs = Some(other.id_at(36).await.hash);
+    assert_eq!(event, Event::Contradiction { ours: ours.id_at(36).await, theirs });
+    followed.until_tip(ours.mine(1).await).await;
+    assert_eq!(client.metrics().reorgs.get(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

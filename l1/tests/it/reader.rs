@@ -58,11 +58,10 @@ pub(crate) fn reader(client: &L1Client) -> Reader {
     Reader::new(client.clone(), blobs, BlobSchedule::of_chain(CHAIN_ID), Arc::new(rollup()))
 }
 
-/// Puts contracts in the places of the portal and the system config that emit what they are told: the topics come
-/// first in the calldata, the data follows. One that is called with less than its topics reverts.
+/// Puts contracts in the places of the portal and the system config that emit what they are told: four topics, or
+/// three, come first in the calldata, the data follows.
 async fn install_contracts(anvil: &Anvil) {
-    // Loads the topics, copies the rest to memory, logs it. The first instruction makes a log before a revert:
-    // `calldatasize < topics` jumps nowhere.
+    // Loads the topics, copies the rest to memory, and logs it.
     let deposits = bytes!("606035604035602035600035608036038060806000376000a400");
     let updates = bytes!("604035602035600035606036038060606000376000a300");
     anvil.rpc("anvil_setCode", json!([PORTAL, deposits])).await;
