@@ -72,11 +72,6 @@ impl BatchSource {
         }
     }
 
-    /// Whether everything that was loaded is used up, but for the channel that stays open.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.frames.is_empty() && self.reading.is_none()
-    }
-
     /// Drops the rest of the channel that is being read.
     pub(crate) fn flush(&mut self) {
         if self.reading.take().is_some() {

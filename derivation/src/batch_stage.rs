@@ -222,10 +222,11 @@ impl StagedSpan {
         if first_origin > parent.origin.number + 1 {
             return Err(Invalid::OriginAhead);
         }
-        if first_origin < parent.origin.number || last_origin < frontier.safe.origin.number {
+        if first_origin < parent.origin.number {
             return Err(Invalid::OriginBehind);
         }
-        // An L1 block that has not been read yet cannot have been known where this was included.
+        // What is missing among the epochs is older than the safe head's origin, or was not even read yet where this
+        // was included.
         let newest = frontier.epochs.get(last_origin).ok_or(Invalid::OriginHash)?;
         if !self.batch.ends_with_origin(&newest.header.hash) {
             return Err(Invalid::OriginHash);

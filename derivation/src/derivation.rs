@@ -41,6 +41,8 @@ pub struct Derivation {
     stage: BatchStage,
     /// What has been offered, and neither accepted nor replaced.
     offered: Option<Arc<Attributes>>,
+    /// Whether all of L1 that was read is used up. A block that came earlier would seem to include what is left.
+    wants_l1: bool,
 }
 
 /// What derivation wants next.
@@ -111,6 +113,7 @@ impl Derivation {
             source,
             stage: BatchStage::default(),
             offered: None,
+            wants_l1: true,
         })
     }
 
@@ -126,10 +129,11 @@ impl Derivation {
 
     /// Takes the L1 block that [`step`](Self::step) asked for.
     pub fn push(&mut self, block: &L1Block) -> Result<(), PushError> {
-        if self.offered.is_some() || !self.source.is_empty() {
+        if !self.wants_l1 {
             return Err(PushError::Unasked);
         }
         self.check_order(block)?;
+        self.wants_l1 = false;
         self.l1 = Some(block.header.id());
         if block.header.number >= self.safe.origin.number {
             self.epochs.push(block);
@@ -148,6 +152,7 @@ impl Derivation {
                 Err(Wanted(number)) => return Step::NeedSafeBlock { number },
             }
         }
+        self.wants_l1 = self.offered.is_none();
         match &self.offered {
             Some(attributes) => Step::Attributes(attributes.clone()),
             None => Step::NeedL1 { number: self.next_l1() },

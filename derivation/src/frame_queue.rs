@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use alloy_primitives::Bytes;
 use millrace_protocol::{Frame, decode_frames};
-use tracing::warn;
+use tracing::{debug, warn};
 
 /// What an L1 block holds for the rollup, as frames in their order.
 ///
@@ -21,11 +21,6 @@ impl FrameQueue {
     /// Takes what the next L1 block holds.
     pub(crate) fn load(&mut self, inbox: impl IntoIterator<Item = Bytes>) {
         self.inbox.extend(inbox);
-    }
-
-    /// Whether everything that was loaded has been taken.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.inbox.is_empty() && self.frames.is_empty()
     }
 
     /// The next frame. A transaction with anything wrong in it counts for nothing.
@@ -56,7 +51,7 @@ fn in_order(frames: Vec<Frame>) -> Vec<Frame> {
             Some(_) => frame.number == 0,
         };
         if !keep {
-            warn!(channel = ?frame.channel, number = frame.number, "drop a frame that is out of order");
+            debug!(channel = ?frame.channel, number = frame.number, "drop a frame that is out of order");
             continue;
         }
         // A channel that another one interrupts will never be complete.

@@ -47,12 +47,18 @@ impl Drive {
                 SafeBlock { block: made.block, transactions: made.transactions.clone() },
             )
         });
+        Self::behind(world, blocks.collect(), start, seed)
+    }
+
+    /// Begins again here, with what this one has derived.
+    pub(crate) fn again(&self, world: &World, start: Start, seed: u64) -> Self {
+        Self::behind(world, self.chain.blocks.clone(), start, seed)
+    }
+
+    fn behind(world: &World, blocks: BTreeMap<u64, SafeBlock>, start: Start, seed: u64) -> Self {
         Self {
             derivation: Derivation::new(Arc::new(world.config.clone()), start).unwrap(),
-            chain: Chain {
-                blocks: blocks.collect(),
-                dice: RefCell::new(StdRng::seed_from_u64(seed)),
-            },
+            chain: Chain { blocks, dice: RefCell::new(StdRng::seed_from_u64(seed)) },
             derived: Vec::new(),
             progress: BTreeMap::new(),
             dice: StdRng::seed_from_u64(seed),

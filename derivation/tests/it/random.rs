@@ -3,6 +3,7 @@
 //! `MILLRACE_SEED` says where to begin and `MILLRACE_WORLDS` how many: each world has a seed of its own, which a failure
 //! prints, and with which that world comes first.
 
+use alloy_primitives::Bytes;
 use millrace_derivation::{PushError, Start};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 
@@ -14,7 +15,7 @@ use crate::{
 };
 
 const SEED: u64 = 0x4d69_6c6c_7261_6365;
-const WORLDS: u64 = 100;
+const WORLDS: u64 = 60;
 const L1_BLOCKS: usize = 120;
 
 /// Makes worlds, and checks each. What takes long is done with a share of them.
@@ -64,6 +65,51 @@ fn derivation_resumes_exactly_where_it_stood() {
             }
         }
     });
+}
+
+/// Whatever L1 holds, derivation comes through, and every part of it by itself comes to the same.
+#[test]
+fn mutilated_data_is_survived_the_same_way_each_time() {
+    worlds(Habits::BAD, 4, |world, seed| {
+        let mut dice = StdRng::seed_from_u64(seed);
+        let mut world = world.clone();
+        for block in &mut world.l1 {
+            mutilate(&mut block.inbox, &mut dice);
+        }
+        let mut whole = Drive::new(&world, Start::genesis(&world.config), seed);
+        whole.run(&world).unwrap();
+        for start in whole.progress.values() {
+            if dice.random_ratio(1, 10) {
+                let mut part = whole.again(&world, *start, seed);
+                part.run(&world).unwrap();
+                let behind = &whole.derived[start.safe.id.number as usize..];
+                assert_eq!(part.derived, behind, "from {start:?}");
+            }
+        }
+    });
+}
+
+/// Damages some of what was posted.
+fn mutilate(inbox: &mut Vec<Bytes>, dice: &mut StdRng) {
+    for at in 0..inbox.len() {
+        let mut data = inbox[at].to_vec();
+        if data.is_empty() || dice.random_ratio(2, 3) {
+            continue;
+        }
+        let byte = dice.random_range(0..data.len());
+        match dice.random_range(0..5) {
+            0 => data[byte] = dice.random(),
+            // The frame's header, which most single bytes miss.
+            1 => data[byte % 24] ^= 1 << dice.random_range(0..8),
+            2 => data.truncate(byte),
+            3 => inbox.push(data.clone().into()),
+            _ => data.extend_from_within(1..),
+        }
+        inbox[at] = data.into();
+    }
+    if inbox.len() > 1 && dice.random_ratio(1, 5) {
+        inbox.swap(0, 1);
+    }
 }
 
 #[test]
