@@ -50,15 +50,18 @@ impl Start {
 
     /// From a safe block of which nothing else is known.
     ///
-    /// Whatever L1 says from its origin on is judged as if this block had been safe all the time. For batchers that keep
-    /// to the rules that makes no difference. Only with [`Self::resumed`] it is certain that even one who plays
-    /// tricks (say, puts a batch behind another one in the same channel that had been invalid) sees the same chain
-    /// derived.
+    /// Whatever L1 says from its origin on is judged as if this block had been safe all the time. The specification
+    /// asks for no more, but it is not exact: a batch that was invalid in its time can seem past now, and what follows
+    /// it in its channel, dropped then, can seem valid. It is right as long as no batch was dropped within a sequencing
+    /// window. Where what [`Self::resumed`] wants is known, that is always right.
     pub const fn at(safe: L2Ref) -> Self {
         Self { safe, read: safe.origin }
     }
 
     /// From where derivation stood when it asked for more of L1: the safe head and the newest L1 block then.
+    ///
+    /// This is exact: derivation goes on as if it had never stopped. A node keeps the two together, for the last L1
+    /// blocks at least that may be reorganized.
     pub const fn resumed(safe: L2Ref, read: BlockId) -> Self {
         Self { safe, read }
     }
