@@ -72,7 +72,14 @@ impl NodeBackend {
 
     /// The state after a block.
     fn state_at(&self, at: BlockRef) -> Result<View, StateError> {
-        self.state_of(self.resolve(at).map_err(state_broken)?.ok_or(StateError::UnknownBlock)?)
+        let resolve = || self.resolve(at).map_err(state_broken)?.ok_or(StateError::UnknownBlock);
+        let view = self.state_of(resolve()?)?;
+        if let BlockRef::Hash(_) = at {
+            // The chain may have gone back and on between finding the number and taking the view. It does neither
+            // unnoticed now: a view of a block that is taken back says so.
+            resolve()?;
+        }
+        Ok(view)
     }
 
     fn state_of(&self, at: At) -> Result<View, StateError> {
@@ -94,17 +101,23 @@ impl NodeBackend {
     /// What a call runs on, and the block that it runs in: both of the same block, even if a new one comes meanwhile.
     async fn call_site(
         &self,
-        at: BlockRef,
+        named: BlockRef,
     ) -> Result<(Arc<dyn StateView>, BlockContext), StateError> {
-        let at = self.resolve(at).map_err(state_broken)?.ok_or(StateError::UnknownBlock)?;
+        let at = self.resolve(named).map_err(state_broken)?.ok_or(StateError::UnknownBlock)?;
         let context = match &at {
             At::Open(open) => BlockContext::from(&open.attributes),
             At::Sealed(number) => {
                 let header = self.chain.header(*number).await.map_err(state_broken)?;
+                let header = header.filter(|header| may_be(named, header.hash()));
                 BlockContext::from(header.ok_or(StateError::UnknownBlock)?.header())
             }
         };
-        Ok((self.state_of(at)?.share(), context))
+        let view = self.state_of(at)?;
+        if let BlockRef::Hash(_) = named {
+            // As in `state_at`.
+            self.resolve(named).map_err(state_broken)?.ok_or(StateError::UnknownBlock)?;
+        }
+        Ok((view.share(), context))
     }
 }
 
@@ -162,6 +175,7 @@ impl Backend for NodeBackend {
             Some(At::Open(open)) => Ok(Some(Arc::new(open.answer(&self.chain.spec)))),
             Some(At::Sealed(number)) => {
                 let block = self.served(number).await?;
+                let block = block.filter(|block| may_be(at, block.block.header.hash()));
                 Ok(block.map(|block| block.answer(&self.chain.spec)))
             }
         }
@@ -171,7 +185,10 @@ impl Backend for NodeBackend {
         match self.resolve(at).map_err(broken)? {
             None => Ok(None),
             Some(At::Open(open)) => Ok(Some(open.header())),
-            Some(At::Sealed(number)) => self.chain.header(number).await.map_err(broken),
+            Some(At::Sealed(number)) => {
+                let header = self.chain.header(number).await.map_err(broken)?;
+                Ok(header.filter(|header| may_be(at, header.hash())))
+            }
         }
     }
 
@@ -186,6 +203,8 @@ impl Backend for NodeBackend {
         if let Some((number, index)) = self.chain.index.transaction(&hash).map_err(broken)?
             // The index is ahead of what is acknowledged for as long as it takes to publish a block.
             && let Some(block) = self.served(number).await?
+            // Another block may have come in its place meanwhile.
+            && block.block.transactions.get(index).is_some_and(|tx| tx.hash() == hash)
         {
             return Ok(Some(Lookup::Included { block: block.answer(&self.chain.spec), index }));
         }
@@ -285,6 +304,12 @@ impl Backend for NodeBackend {
     fn pooled_transactions(&self) -> broadcast::Receiver<Arc<[Arc<Transaction>]>> {
         self.intake.admitted()
     }
+}
+
+/// Whether a block with this hash can be the one that is meant. A block that was found by its hash may be taken back, and
+/// another come in its place, before it is read by its number.
+fn may_be(at: BlockRef, hash: B256) -> bool {
+    !matches!(at, BlockRef::Hash(named) if named != hash)
 }
 
 fn broken(error: impl std::fmt::Display) -> ReadError {

@@ -3,6 +3,9 @@
 //! The builder writes here, everybody else reads. What stands in [`Head`] is journaled; what stands in [`Open`] is
 //! executed and promised to nobody.
 
+#[cfg_attr(not(test), expect(dead_code, reason = "nothing derives the chain from L1 yet"))]
+mod rewind;
+
 use std::sync::{Arc, OnceLock};
 
 use alloy_primitives::{B256, BlockNumber};

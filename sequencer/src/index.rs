@@ -11,7 +11,7 @@
 //! postings      kind, digest of value, number     -> nothing           "a log in this block has that address or topic"
 //! ```
 //!
-//! `numbers` alone says what counts. Unwinding cuts it short, and whatever the other three still say about blocks that
+//! `numbers` alone says what counts. Rewinding cuts it short, and whatever the other three still say about blocks that
 //! are gone is recognised by its hash and ignored; a stale posting only costs a look at a block without a match.
 
 mod catch_up;
@@ -115,7 +115,7 @@ impl Index {
     }
 
     /// Forgets every block above `to`.
-    pub fn unwind(&self, to: u64) -> Result<(), IndexError> {
+    pub fn rewind(&self, to: u64) -> Result<(), IndexError> {
         let Some(first) = to.checked_add(1) else { return Ok(()) };
         let mut batch = self.database.batch().durability(Some(PersistMode::Buffer));
         for entry in self.numbers.range(first.to_be_bytes()..) {

@@ -14,13 +14,14 @@ use millrace_executor::{Candidate, Group, StateView};
 use millrace_protocol::{DataSize, L1Fees};
 use millrace_types::{Account, Transaction};
 use parking_lot::Mutex;
+use rayon::iter::{IntoParallelIterator as _, IntoParallelRefIterator as _, ParallelIterator as _};
 use tokio::sync::{broadcast, oneshot};
 
 use crate::{
     chain::Chain,
     clock,
     mempool::{
-        Accounts, AccountsUnavailable, Admitted, Event, Mempool, Outcome, Rules, SenderCode,
+        Accounts, AccountsUnavailable, Admitted, DropReason, Event, Mempool, Outcome, Rules, SenderCode,
         SenderState, SubmitError,
     },
     metrics::Metrics,
@@ -41,6 +42,15 @@ pub(crate) struct Intake {
     wake: Sender<()>,
     admitted: broadcast::Sender<Arc<[Arc<Transaction>]>>,
     metrics: Arc<Metrics>,
+}
+
+/// What became of transactions that were given back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct GivenBack {
+    /// So many are in the pool.
+    pub(crate) returned: usize,
+    /// So many are not valid any more.
+    pub(crate) refused: usize,
 }
 
 /// Why nothing is taken, if nothing is.
@@ -240,6 +250,54 @@ impl Intake {
             pool.take_events()
         };
         self.note(&events);
+    }
+
+    /// Takes back the transactions of blocks that were taken back, in the blocks' order, and everything that the builder
+    /// holds. The chain must show the block that it went back to, and no open block.
+    ///
+    /// They pass every check again, at the prices of the block that was built last. What is not valid any more is dropped
+    /// as if it had waited here all the time; deposits are derived again and not kept. They are not announced again to
+    /// subscribers of new transactions. Nothing changes when the state cannot be read.
+    #[cfg_attr(not(test), expect(dead_code, reason = "nothing derives the chain from L1 yet"))]
+    pub(crate) fn give_back(
+        &self,
+        transactions: impl IntoIterator<Item = Arc<Transaction>>,
+    ) -> Result<GivenBack, AccountsUnavailable> {
+        let transactions: Vec<_> =
+            transactions.into_iter().filter(|transaction| !transaction.is_deposit()).collect();
+        let offered = transactions.len();
+        let state = NewestState(&self.chain);
+        // Senders are read from the disk here, before anybody has to wait for the lock.
+        transactions.par_iter().try_for_each(|tx| state.account(&tx.sender()).map(drop))?;
+        let examined: Vec<_> = transactions
+            .into_par_iter()
+            .map(|transaction| self.admit(transaction.clone()).map_err(|error| (transaction, error)))
+            .collect();
+        let (mut admitted, mut refused) = (Vec::with_capacity(offered), Vec::new());
+        for examined in examined {
+            match examined {
+                Ok(valid) => admitted.push(valid),
+                Err(invalid) => refused.push(invalid),
+            }
+        }
+        let (returned, mut events) = {
+            let mut pool = self.pool.lock();
+            let returned = pool.reset(admitted, &state, clock::unix_time_ms())?;
+            (returned, pool.take_events())
+        };
+        for (transaction, error) in refused {
+            use alloy_consensus::Transaction as _;
+
+            events.push(Event::Dropped {
+                hash: transaction.hash(),
+                sender: transaction.sender(),
+                nonce: transaction.nonce(),
+                reason: DropReason::Refused(error),
+            });
+        }
+        self.note(&events);
+        self.wake.try_send(()).ok();
+        Ok(GivenBack { returned, refused: offered - returned })
     }
 
     fn note(&self, events: &[Event]) {

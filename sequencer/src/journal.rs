@@ -4,12 +4,15 @@
 //! the disk, and only then may anybody be told of it: `journaled <= executed` in the chain of watermarks. Whoever
 //! restarts after a crash finds a prefix of what was appended that holds everything acknowledged.
 //!
+//! Until L1 has made blocks final they can be removed again, from the newest downwards ([`Journal::rewind`]).
+//!
 //! Suggested reading order: this file, [`row`] (the encoding), `store` (transactions and failures), `engine` with
-//! `sqlite` and `postgres` (what differs), `lock`, `blocks`, [`waypoints`] (hints beside the rows).
+//! `sqlite` and `postgres` (what differs), `lock`, `blocks`, `finalized`, [`waypoints`] (hints beside the rows).
 
 mod blocks;
 mod engine;
 mod error;
+mod finalized;
 mod frame;
 mod location;
 mod lock;
@@ -35,7 +38,8 @@ use tracing::warn;
 
 pub use self::{
     blocks::Blocks,
-    error::{AppendError, OpenError, ReadError, WriteError},
+    error::{AppendError, FinalizeError, OpenError, ReadError, RewindError, WriteError},
+    finalized::Finalized,
     frame::FrameError,
     location::{Location, LocationError},
     lock::{DataDir, LockError},
@@ -229,9 +233,24 @@ impl Journal {
         self.waypoints_unusable.load(Ordering::Relaxed)
     }
 
-    /// Removes every block above `to`, in one transaction. They must not have been final.
-    pub async fn unwind(&self, to: u64) -> Result<(), WriteError> {
-        on_store!(self, store => store.unwind(to).await)
+    /// Removes every block above `to`, in one transaction: all of them or none. The state must not hold them on its
+    /// disk any more, since recovery refuses a state that is ahead of the journal.
+    ///
+    /// After an error of the database the same may be tried again, as with [`append`](Self::append).
+    pub async fn rewind(&self, to: u64) -> Result<(), RewindError> {
+        on_store!(self, store => store.rewind(to).await)
+    }
+
+    /// How far finalized L1 holds the chain, as it was last written down; `None` until it was.
+    pub fn finalized(&self) -> Option<Finalized> {
+        on_store!(self, store => store.finalized())
+    }
+
+    /// Writes down how far finalized L1 holds the chain: from now on nothing up to there can be removed.
+    ///
+    /// To say less than what is known changes nothing: neither layer's finality goes back.
+    pub async fn set_finalized(&self, finalized: Finalized) -> Result<(), FinalizeError> {
+        on_store!(self, store => store.finalize(finalized).await)
     }
 
     /// Closes the database in an orderly way, so that the next start has nothing to recover. Dropping the journal is

@@ -40,6 +40,11 @@ impl BlockHashes {
         self.newest.write().push(number, hash);
     }
 
+    /// Forgets the hashes of blocks after `to`. What is missing afterwards before it comes from the index.
+    pub(crate) fn rewind(&self, to: BlockNumber) {
+        self.newest.write().rewind(to);
+    }
+
     /// The hash of a block; `None` if there is no such block.
     pub(crate) fn get(&self, number: BlockNumber) -> Result<Option<B256>, IndexError> {
         if number == self.genesis.0 {
@@ -63,6 +68,11 @@ impl Newest {
             self.hashes.pop_front();
             self.first += 1;
         }
+    }
+
+    fn rewind(&mut self, to: BlockNumber) {
+        let kept = to.checked_add(1).and_then(|end| end.checked_sub(self.first)).unwrap_or(0);
+        self.hashes.truncate(usize::try_from(kept).unwrap_or(usize::MAX));
     }
 
     fn get(&self, number: BlockNumber) -> Option<B256> {
@@ -123,5 +133,17 @@ mod tests {
         assert_eq!(newest.get(6), Some(B256::from(U256::from(6))));
         assert_eq!(newest.get(last), Some(B256::from(U256::from(last))));
         assert_eq!(newest.get(last + 1), None);
+
+        newest.rewind(last);
+        assert_eq!(newest.get(last), Some(B256::from(U256::from(last))));
+        newest.rewind(900);
+        assert_eq!(newest.get(900), Some(B256::from(U256::from(900))));
+        assert_eq!(newest.get(901), None);
+        newest.push(901, B256::ZERO);
+        assert_eq!(newest.get(901), Some(B256::ZERO));
+        // Further back than memory reaches: what follows begins anew.
+        newest.rewind(3);
+        newest.push(4, B256::ZERO);
+        assert_eq!((newest.get(3), newest.get(4), newest.get(5)), (None, Some(B256::ZERO), None));
     }
 }

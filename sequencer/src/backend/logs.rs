@@ -17,6 +17,8 @@ pub(super) async fn find(chain: &Chain, query: LogQuery) -> Result<Vec<LogHit>, 
                 Some(number) => chain.block(number).await.map_err(broken)?,
                 None => None,
             };
+            // Another block may have come in its place meanwhile.
+            let block = block.filter(|block| block.block.header.hash() == hash);
             collect(&block.ok_or(LogsError::UnknownBlock)?, &query.filter, &mut hits);
             return Ok(hits);
         }

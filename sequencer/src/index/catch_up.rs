@@ -19,14 +19,15 @@ impl Index {
     /// blocks were added.
     pub async fn catch_up(&self, journal: &Journal) -> Result<u64, CatchUpError> {
         let tip = journal.tip().map_or(0, |tip| tip.number);
-        // The index is ahead if a power cut made it forget that it was unwound; then their newest blocks differ.
+        // The index is ahead if a crash came before it was rewound, or a power cut made it forget that it was; then their
+        // newest blocks differ.
         let mut common = self.watermark()?.unwrap_or(0).min(tip);
         while common > 0
             && journal.header(common).await?.map(|header| header.hash()) != self.hash(common)?
         {
             common -= 1;
         }
-        self.unwind(common)?;
+        self.rewind(common)?;
         let mut blocks = journal.range(common + 1..=tip);
         let mut added = 0;
         while let Some(stored) = blocks.next().await? {

@@ -1,7 +1,8 @@
 //! What can go wrong, by what the caller has to decide.
 
 use alloy_eips::BlockNumHash;
-use alloy_primitives::B256;
+use alloy_primitives::{B256, BlockNumber};
+use millrace_protocol::BlockId;
 use sqlx::migrate::MigrateError;
 
 use super::{lock::LockError, row::RowError};
@@ -87,6 +88,41 @@ pub enum AppendError {
         number: u64,
         /// What is wrong.
         source: RowError,
+    },
+    /// The database failed.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+}
+
+/// Why blocks were not removed.
+#[derive(Debug, thiserror::Error)]
+pub enum RewindError {
+    /// Finalized L1 holds some of them: whoever wants them gone is mistaken, and has to stop.
+    #[error("block {finalized} is final: the journal does not go back to block {to}")]
+    Final {
+        /// Where the journal was asked to go.
+        to: BlockNumber,
+        /// The newest final block.
+        finalized: BlockNumber,
+    },
+    /// The database failed.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+}
+
+/// Why it was not written down how far the chain is final.
+#[derive(Debug, thiserror::Error)]
+pub enum FinalizeError {
+    /// There is no such block: what L1 yields is not the chain that is journaled.
+    #[error("block {} ({}) is not journaled and cannot be final", .0.number, .0.hash)]
+    NotJournaled(BlockId),
+    /// Another L1 block of that number was final before: one of the two answers came from another L1.
+    #[error("L1 block {} is {} and was {} when it became final", found.number, found.hash, known.hash)]
+    OtherL1 {
+        /// The L1 block that is known.
+        known: BlockId,
+        /// The L1 block that contradicts it.
+        found: BlockId,
     },
     /// The database failed.
     #[error(transparent)]

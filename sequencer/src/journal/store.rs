@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 use alloy_eips::BlockNumHash;
 use alloy_primitives::B256;
 use futures::TryStreamExt as _;
+use millrace_protocol::BlockId;
 use parking_lot::Mutex;
 use sqlx::{
     ColumnIndex, Connection as _, Database, Decode, Encode, Executor, IntoArguments, Pool,
@@ -17,7 +18,8 @@ use tracing::{error, warn};
 use super::{
     ChainIdentity,
     engine::{ConnectError, Connection, Engine, Fault},
-    error::{AppendError, OpenError, WriteError},
+    error::{AppendError, FinalizeError, OpenError, RewindError, WriteError},
+    finalized::Finalized,
     row::Row,
 };
 
@@ -27,7 +29,9 @@ const INSERT: &str = "
     SELECT $1, $2, $3, $4, $5, $6
     WHERE $1 = 1 + COALESCE((SELECT max(number) FROM blocks), 0)
       AND $3 = COALESCE((SELECT hash FROM blocks ORDER BY number DESC LIMIT 1), (SELECT genesis_hash FROM meta))";
-const DELETE_ABOVE: &str = "DELETE FROM blocks WHERE number > $1";
+/// Removes nothing if some of it is final, whatever this process believes.
+const DELETE_ABOVE: &str = "
+    DELETE FROM blocks WHERE number > $1 AND NOT EXISTS (SELECT 1 FROM finalized WHERE number > $1)";
 /// Whatever is there is of a block that was removed behind our back.
 const INSERT_WAYPOINTS: &str = "
     INSERT INTO waypoints (number, stretches) VALUES ($1, $2)
@@ -37,6 +41,16 @@ const DELETE_WAYPOINTS_ABOVE: &str = "DELETE FROM waypoints WHERE number > $1";
 const DELETE_WAYPOINTS_UP_TO: &str = "
     DELETE FROM waypoints WHERE number IN
       (SELECT number FROM waypoints WHERE number <= $1 ORDER BY number LIMIT $2)";
+/// Only what is journaled can be final, and finality never goes back.
+const FINALIZE: &str = "
+    INSERT INTO finalized (singleton, number, hash, l1_number, l1_hash)
+    SELECT 1, $1, $2, $3, $4
+    WHERE EXISTS (SELECT 1 FROM blocks WHERE number = $1 AND hash = $2)
+       OR EXISTS (SELECT 1 FROM meta WHERE $1 = 0 AND genesis_hash = $2)
+    ON CONFLICT (singleton) DO UPDATE SET
+      number = excluded.number, hash = excluded.hash, l1_number = excluded.l1_number, l1_hash = excluded.l1_hash
+    WHERE excluded.number >= finalized.number AND excluded.l1_number >= finalized.l1_number";
+const SELECT_FINALIZED: &str = "SELECT number, hash, l1_number, l1_hash FROM finalized";
 const SELECT_TIP: &str = "SELECT number, hash FROM blocks ORDER BY number DESC LIMIT 1";
 const SELECT_NUMBER: &str = "SELECT number FROM blocks WHERE hash = $1";
 const SELECT_HEADER: &str = "SELECT hash, header FROM blocks WHERE number = $1";
@@ -54,8 +68,16 @@ pub(super) struct Store<E: Engine> {
     genesis: BlockNumHash,
     readers: Pool<E::Database>,
     writer: tokio::sync::Mutex<Writer<Connection<E>>>,
-    /// The newest block that is known to be durable.
-    tip: Mutex<Option<BlockNumHash>>,
+    watermarks: Mutex<Watermarks>,
+}
+
+/// `finalized ≤ tip`: how far the journal has come, as far as it is known to be durable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Watermarks {
+    /// The newest block; `None` while there is only genesis.
+    tip: Option<BlockNumHash>,
+    /// Up to here nothing is ever removed; `None` until L1 has made anything final.
+    finalized: Option<Finalized>,
 }
 
 /// ```text
@@ -93,12 +115,13 @@ pub(super) struct Batch {
 /// What a transaction changes.
 enum Change<'a> {
     Append(&'a Batch),
-    Unwind { to: u64 },
+    Rewind { to: u64 },
+    Finalize(Finalized),
 }
 
 /// Why a transaction failed.
 enum Failure {
-    /// The stored tip was not the one that we knew: somebody else wrote.
+    /// The stored watermarks were not those that we knew: somebody else wrote.
     Diverged,
     Database(sqlx::Error),
 }
@@ -138,18 +161,22 @@ where
             },
         )?;
         Self::claim(&mut writer, identity).await?;
-        let tip = Self::read_tip(&mut writer).await.map_err(open_error::<E>)?;
+        let watermarks = Self::read_watermarks(&mut writer).await.map_err(open_error::<E>)?;
         Ok(Self {
             genesis: BlockNumHash::new(0, identity.genesis_hash),
             readers: engine.readers(),
             engine,
             writer: tokio::sync::Mutex::new(Writer::Ready(writer)),
-            tip: Mutex::new(tip),
+            watermarks: Mutex::new(watermarks),
         })
     }
 
     pub(super) fn tip(&self) -> Option<BlockNumHash> {
-        *self.tip.lock()
+        self.watermarks.lock().tip
+    }
+
+    pub(super) fn finalized(&self) -> Option<Finalized> {
+        self.watermarks.lock().finalized
     }
 
     pub(super) async fn append(&self, batch: &Batch) -> Result<(), AppendError> {
@@ -158,24 +185,62 @@ where
         let last = BlockNumHash::new(last.number, last.hash);
         let mut writer = self.writer.lock().await;
         self.ready(&mut writer).await?;
-        let tip = self.tip();
-        if tip == Some(last) {
+        let known = *self.watermarks.lock();
+        if known.tip == Some(last) {
             return Ok(());
         }
+        let tip = known.tip;
         check_follows(tip.unwrap_or(self.genesis), rows)
             .map_err(|offered| AppendError::NotNext { tip, offered })?;
-        Ok(self.change(&mut writer, Change::Append(batch), Some(last)).await?)
+        let after = Watermarks { tip: Some(last), ..known };
+        Ok(self.change(&mut writer, Change::Append(batch), after).await?)
     }
 
-    pub(super) async fn unwind(&self, to: u64) -> Result<(), WriteError> {
+    pub(super) async fn rewind(&self, to: u64) -> Result<(), RewindError> {
         let mut writer = self.writer.lock().await;
         self.ready(&mut writer).await?;
-        if self.tip().is_none_or(|tip| tip.number <= to) {
+        let known = *self.watermarks.lock();
+        if let Some(Finalized { l2, .. }) = known.finalized
+            && to < l2.number
+        {
+            return Err(RewindError::Final { to, finalized: l2.number });
+        }
+        if known.tip.is_none_or(|tip| tip.number <= to) {
             return Ok(());
         }
-        let header = self.header(to).await.map_err(WriteError::NotStored)?;
-        let after = header.map(|(hash, _)| BlockNumHash::new(to, hash));
-        self.change(&mut writer, Change::Unwind { to }, after).await
+        let tip = match to {
+            0 => None,
+            _ => Some(self.id(to).await?.ok_or(WriteError::NotStored(sqlx::Error::RowNotFound))?),
+        };
+        let after = Watermarks { tip, ..known };
+        Ok(self.change(&mut writer, Change::Rewind { to }, after).await?)
+    }
+
+    pub(super) async fn finalize(&self, finalized: Finalized) -> Result<(), FinalizeError> {
+        let mut writer = self.writer.lock().await;
+        self.ready(&mut writer).await?;
+        let before = *self.watermarks.lock();
+        if let Some(known) = before.finalized {
+            if finalized.contradicts(&known) {
+                return Err(FinalizeError::OtherL1 { known: known.l1, found: finalized.l1 });
+            }
+            if finalized == known || finalized.is_older_than(&known) {
+                return Ok(());
+            }
+        }
+        let Finalized { l2, .. } = finalized;
+        let stored = if l2.number == 0 { Some(self.genesis) } else { self.id(l2.number).await? };
+        if stored != Some(BlockNumHash::new(l2.number, l2.hash)) {
+            return Err(FinalizeError::NotJournaled(l2));
+        }
+        let after = Watermarks { finalized: Some(finalized), ..before };
+        Ok(self.change(&mut writer, Change::Finalize(finalized), after).await?)
+    }
+
+    /// A journaled block's number with its hash, for a change that is about to be made.
+    async fn id(&self, number: u64) -> Result<Option<BlockNumHash>, WriteError> {
+        let header = self.header(number).await.map_err(WriteError::NotStored)?;
+        Ok(header.map(|(hash, _)| BlockNumHash::new(number, hash)))
     }
 
     pub(super) async fn number(&self, hash: B256) -> Result<Option<u64>, sqlx::Error> {
@@ -238,7 +303,7 @@ where
         }
     }
 
-    /// Finds out the tip, if it is in doubt.
+    /// Finds out the watermarks, if they are in doubt.
     async fn ready(&self, writer: &mut Writer<Connection<E>>) -> Result<(), WriteError> {
         *writer = Writer::Ready(self.begin(writer).await?);
         Ok(())
@@ -259,19 +324,19 @@ where
         }
     }
 
-    /// Makes a change that should lead to the tip `after`, and finds out whether it did.
+    /// Makes a change that should lead to the watermarks `after`, and finds out whether it did.
     async fn change(
         &self,
         writer: &mut Writer<Connection<E>>,
         change: Change<'_>,
-        after: Option<BlockNumHash>,
+        after: Watermarks,
     ) -> Result<(), WriteError> {
         let mut connection = self.begin(writer).await?;
-        let before = self.tip();
+        let before = *self.watermarks.lock();
         let error =
             match timeout(E::TRANSACTION_TIMEOUT, Self::transact(&mut connection, change)).await {
                 Ok(Ok(())) => {
-                    *self.tip.lock() = after;
+                    *self.watermarks.lock() = after;
                     *writer = Writer::Ready(connection);
                     return Ok(());
                 }
@@ -295,11 +360,11 @@ where
                 return Err(WriteError::Unknown(error));
             }
         }
-        let tip = self.tip();
-        if tip == after {
+        let found = *self.watermarks.lock();
+        if found == after {
             warn!(%error, "a journal commit failed, but it is there");
             Ok(())
-        } else if tip != before {
+        } else if found != before {
             Err(halt(writer, &"another program has written to it"))
         } else if fault == Fault::Full {
             Err(WriteError::DiskFull)
@@ -342,36 +407,55 @@ where
                         .await?;
                 }
             }
-            Change::Unwind { to } => {
-                for statement in [DELETE_ABOVE, DELETE_WAYPOINTS_ABOVE] {
-                    sqlx::query(statement)
-                        .bind(to.cast_signed())
-                        .execute(&mut *transaction)
-                        .await?;
+            Change::Rewind { to } => {
+                let to = to.cast_signed();
+                let done = sqlx::query(DELETE_ABOVE).bind(to).execute(&mut *transaction).await?;
+                if E::rows_affected(&done) == 0 {
+                    return Err(Failure::Diverged);
+                }
+                sqlx::query(DELETE_WAYPOINTS_ABOVE).bind(to).execute(&mut *transaction).await?;
+            }
+            Change::Finalize(Finalized { l2, l1 }) => {
+                let done = sqlx::query(FINALIZE)
+                    .bind(l2.number.cast_signed())
+                    .bind(l2.hash.to_vec())
+                    .bind(l1.number.cast_signed())
+                    .bind(l1.hash.to_vec())
+                    .execute(&mut *transaction)
+                    .await?;
+                if E::rows_affected(&done) != 1 {
+                    return Err(Failure::Diverged);
                 }
             }
         }
         Ok(transaction.commit().await?)
     }
 
-    /// Connects anew and reads the tip, which is final then.
+    /// Connects anew and reads the watermarks, which nothing of ours can move any more.
     async fn settle(&self, failed: Option<Connection<E>>) -> Result<Connection<E>, sqlx::Error> {
         let mut connection =
             self.engine.connect_writer(failed).await.map_err(|error| match error {
                 ConnectError::Database(error) => error,
                 other => sqlx::Error::Io(std::io::Error::other(other)),
             })?;
-        *self.tip.lock() = Self::read_tip(&mut connection).await?;
+        *self.watermarks.lock() = Self::read_watermarks(&mut connection).await?;
         Ok(connection)
     }
 
-    async fn read_tip(connection: &mut Connection<E>) -> Result<Option<BlockNumHash>, sqlx::Error> {
-        let row = sqlx::query(SELECT_TIP).fetch_optional(connection).await?;
-        row.map(|row| {
-            let number = row.try_get::<i64, _>(0)?.cast_unsigned();
-            Ok(BlockNumHash::new(number, Self::hash_column(&row, 1)?))
-        })
-        .transpose()
+    async fn read_watermarks(connection: &mut Connection<E>) -> Result<Watermarks, sqlx::Error> {
+        let tip = sqlx::query(SELECT_TIP).fetch_optional(&mut *connection).await?;
+        let tip = tip.map(|row| Self::id_columns(&row, 0)).transpose()?;
+        let finalized = sqlx::query(SELECT_FINALIZED).fetch_optional(connection).await?;
+        let finalized = finalized
+            .map(|row| {
+                let id = |first| {
+                    let BlockNumHash { number, hash } = Self::id_columns(&row, first)?;
+                    Ok::<_, sqlx::Error>(BlockId { number, hash })
+                };
+                Ok::<_, sqlx::Error>(Finalized { l2: id(0)?, l1: id(2)? })
+            })
+            .transpose()?;
+        Ok(Watermarks { tip, finalized })
     }
 
     /// Writes down which chain this is, or checks it.
@@ -404,6 +488,15 @@ where
             return Err(OpenError::OtherGenesis { expected, found });
         }
         Ok(())
+    }
+
+    /// A number, and a hash beside it.
+    fn id_columns(
+        row: &<E::Database as Database>::Row,
+        first: usize,
+    ) -> Result<BlockNumHash, sqlx::Error> {
+        let number = row.try_get::<i64, _>(first)?.cast_unsigned();
+        Ok(BlockNumHash::new(number, Self::hash_column(row, first + 1)?))
     }
 
     fn hash_column(

@@ -116,13 +116,14 @@ impl Mempool {
     /// Starts over from an older state: blocks were rolled back.
     ///
     /// Everything in flight comes back, every sender is read again, and the transactions of the blocks that went, in
-    /// their order, join again where they are still valid. Nothing changes when the state cannot be read.
+    /// their order, join again where they are still valid; says how many of them are here now. Nothing changes when the
+    /// state cannot be read.
     pub fn reset(
         &mut self,
         rolled_back: impl IntoIterator<Item = Admitted>,
         accounts: &impl Accounts,
         now_ms: u64,
-    ) -> Result<(), AccountsUnavailable> {
+    ) -> Result<usize, AccountsUnavailable> {
         let owners: Vec<_> = self.senders.ids().collect();
         let states = owners
             .iter()
@@ -142,18 +143,19 @@ impl Mempool {
             self.drop_unaffordable(owner);
             self.settle(owner);
         }
+        let mut returned = 0;
         for admitted in rolled_back {
             let (hash, sender) = (admitted.tx.hash(), admitted.tx.sender());
             let nonce = admitted.nonce;
             match self.insert(admitted, accounts, now_ms) {
                 // In flight when its block went: it never left.
-                Ok(_) | Err(SubmitError::AlreadyKnown) => {}
+                Ok(_) | Err(SubmitError::AlreadyKnown) => returned += 1,
                 Err(error) => {
                     let reason = DropReason::Refused(error);
                     self.emit(Event::Dropped { hash, sender, nonce, reason });
                 }
             }
         }
-        Ok(())
+        Ok(returned)
     }
 }

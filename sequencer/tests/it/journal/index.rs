@@ -19,7 +19,7 @@ enum Step {
     /// A block with so many transfers and these logs.
     Add(usize, Vec<SmallLog>),
     /// So many blocks backwards.
-    Unwind(usize),
+    Rewind(usize),
     /// Close and open again.
     Reopen,
 }
@@ -39,7 +39,7 @@ fn small_log() -> impl Strategy<Value = SmallLog> {
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         12 => (0..3_usize, vec(small_log(), 0..3)).prop_map(|(transfers, logs)| Step::Add(transfers, logs)),
-        2 => (0..6_usize).prop_map(Step::Unwind),
+        2 => (0..6_usize).prop_map(Step::Rewind),
         1 => Just(Step::Reopen),
     ]
 }
@@ -113,9 +113,9 @@ proptest! {
                     index.add(&next.block, &next.receipts).unwrap();
                     chain.push((next, logs));
                 }
-                Step::Unwind(depth) => {
+                Step::Rewind(depth) => {
                     let to = chain.len().saturating_sub(depth);
-                    index.unwind(to as u64).unwrap();
+                    index.rewind(to as u64).unwrap();
                     gone.extend(chain.drain(to..).map(|(block, _)| block));
                 }
                 Step::Reopen => {
@@ -229,7 +229,7 @@ async fn catches_up_with_the_journal() {
     check(&index, &blocks);
 
     // The journal went another way while the index slept.
-    journal.unwind(20).await.unwrap();
+    journal.rewind(20).await.unwrap();
     let removed = blocks.split_off(20);
     blocks.extend(extend(blocks[19].block.header.num_hash(), 9, 15));
     journal.append_group(&blocks[20..]).await.unwrap();
@@ -238,7 +238,7 @@ async fn catches_up_with_the_journal() {
     assert_eq!(index.transaction(&removed[3].block.transactions[0].hash()).unwrap(), None);
 
     // The journal only became shorter.
-    journal.unwind(5).await.unwrap();
+    journal.rewind(5).await.unwrap();
     assert_eq!(index.catch_up(&journal).await.unwrap(), 0);
     check(&index, &blocks[..5]);
 

@@ -6,11 +6,15 @@ use std::sync::{
 };
 
 use alloy_eips::BlockNumHash;
-use millrace_sequencer::journal::{AppendError, Journal, OpenError, WriteError};
+use millrace_protocol::BlockId;
+use millrace_sequencer::journal::{
+    AppendError, Finalized, Journal, OpenError, RewindError, WriteError,
+};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
+    task::JoinHandle,
 };
 
 use super::{
@@ -25,6 +29,7 @@ async fn server_faults() {
     reconnects_when_its_session_is_ended(&server).await;
     a_refused_commit_changes_nothing(&server).await;
     finds_a_commit_whose_answer_was_lost(&server).await;
+    finds_a_rewinding_whose_answer_was_lost(&server).await;
     is_in_doubt_while_the_server_is_down(&mut server).await;
 }
 
@@ -101,12 +106,7 @@ async fn a_refused_commit_changes_nothing(server: &Server) {
 
 async fn finds_a_commit_whose_answer_was_lost(server: &Server) {
     let blocks = chain(4);
-    server.create_database("lost").await;
-    let cutting = Arc::new(AtomicBool::new(false));
-    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let proxy = tokio::spawn(cut_answers_to_commits(listener, server.port(), cutting.clone()));
-    let journal = open(&format!("postgres://postgres@127.0.0.1:{port}/lost")).await;
+    let (journal, cutting, proxy) = open_through_a_proxy(server, "lost").await;
     journal.append_group(&blocks[..2]).await.unwrap();
     // The connection ends just after the server has committed and before we hear of it.
     cutting.store(true, Ordering::SeqCst);
@@ -117,6 +117,42 @@ async fn finds_a_commit_whose_answer_was_lost(server: &Server) {
     journal.close().await;
     proxy.abort();
     assert_eq!(open(&server.url("lost")).await.tip(), tip(&blocks));
+}
+
+/// The same for blocks that go, and for what becomes final.
+async fn finds_a_rewinding_whose_answer_was_lost(server: &Server) {
+    let blocks = chain(6);
+    let (journal, cutting, proxy) = open_through_a_proxy(server, "lost_rewinding").await;
+    journal.append_group(&blocks).await.unwrap();
+    let BlockNumHash { number, hash } = blocks[1].block.header.num_hash();
+    let l1 = BlockId { number: 7, hash };
+    let finalized = Finalized { l2: BlockId { number, hash }, l1 };
+    cutting.store(true, Ordering::SeqCst);
+    journal.set_finalized(finalized).await.unwrap();
+    assert!(!cutting.load(Ordering::SeqCst), "no answer was lost");
+    cutting.store(true, Ordering::SeqCst);
+    journal.rewind(3).await.unwrap();
+    assert!(!cutting.load(Ordering::SeqCst), "no answer was lost");
+    assert_eq!((journal.tip(), journal.finalized()), (tip(&blocks[..3]), Some(finalized)));
+    journal.append(&blocks[3]).await.unwrap();
+    journal.close().await;
+    proxy.abort();
+    let journal = open(&server.url("lost_rewinding")).await;
+    assert_eq!((journal.tip(), journal.finalized()), (tip(&blocks[..4]), Some(finalized)));
+}
+
+/// A journal whose connections can be cut: the switch for it, and the proxy.
+async fn open_through_a_proxy(
+    server: &Server,
+    database: &str,
+) -> (Journal, Arc<AtomicBool>, JoinHandle<()>) {
+    server.create_database(database).await;
+    let cutting = Arc::new(AtomicBool::new(false));
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let proxy = tokio::spawn(cut_answers_to_commits(listener, server.port(), cutting.clone()));
+    let journal = open(&format!("postgres://postgres@127.0.0.1:{port}/{database}")).await;
+    (journal, cutting, proxy)
 }
 
 /// Relays connections; once told to, it lets one COMMIT through to the server and its answer get lost.
@@ -158,6 +194,9 @@ async fn is_in_doubt_while_the_server_is_down(server: &mut Server) {
     for _ in 0..2 {
         let error = journal.append(&blocks[3]).await.unwrap_err();
         assert!(matches!(error, AppendError::Write(WriteError::Unknown(_))), "{error}");
+        assert_eq!(journal.tip(), tip(&blocks[..3]));
+        let error = journal.rewind(1).await.unwrap_err();
+        assert!(matches!(error, RewindError::Write(WriteError::Unknown(_))), "{error}");
         assert_eq!(journal.tip(), tip(&blocks[..3]));
     }
     server.restart().await;

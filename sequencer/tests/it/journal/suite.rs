@@ -10,8 +10,10 @@ use std::{
 
 use alloy_eips::BlockNumHash;
 use alloy_primitives::B256;
+use millrace_protocol::BlockId;
 use millrace_sequencer::journal::{
-    AppendError, ChainIdentity, Journal, Location, OpenError, ReadError, WriteError,
+    AppendError, ChainIdentity, FinalizeError, Finalized, Journal, Location, OpenError, ReadError,
+    RewindError, WriteError,
 };
 use millrace_types::{ExecutedBlock, Waypoint};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, SqliteConnection};
@@ -40,7 +42,7 @@ async fn on(create: impl AsyncFn(&str) -> String) {
     stands_where_it_stood_after_reopening(&create("reopens").await).await;
     appends_groups_whole_or_not_at_all(&create("appends_groups").await).await;
     takes_only_the_next_block(&create("takes_next").await).await;
-    unwinds(&create("unwinds").await).await;
+    rewinds(&create("rewinds").await).await;
     belongs_to_one_chain(&create("belongs").await).await;
     has_one_owner(&create("owner").await).await;
     names_the_corrupt_block(&create("corrupt").await).await;
@@ -50,7 +52,11 @@ async fn on(create: impl AsyncFn(&str) -> String) {
     survives_abandoned_appends(&create("abandoned").await).await;
     keeps_waypoints_until_the_checkpoint_has_come(&create("keeps").await).await;
     keeps_no_waypoints_unless_told(&create("keeps_none").await).await;
-    unwinds_waypoints(&create("unwinds_waypoints").await).await;
+    rewinds_waypoints(&create("rewinds_waypoints").await).await;
+    remembers_what_is_final(&create("finalizes").await).await;
+    never_goes_below_what_is_final(&create("is_final").await).await;
+    halts_when_somebody_else_finalizes(&create("finalizes_elsewhere").await).await;
+    survives_abandoned_rewinds(&create("abandoned_rewinds").await).await;
     does_without_damaged_waypoints(&create("damaged").await).await;
     upgrades_a_journal_without_waypoints(&create("upgrades").await).await;
 }
@@ -172,13 +178,13 @@ async fn takes_only_the_next_block(location: &str) {
     check(&journal, &blocks).await;
 }
 
-async fn unwinds(location: &str) {
+async fn rewinds(location: &str) {
     let mut blocks = chain(10);
     let journal = filled(location, &blocks).await;
-    journal.unwind(10).await.unwrap();
-    journal.unwind(u64::MAX).await.unwrap();
+    journal.rewind(10).await.unwrap();
+    journal.rewind(u64::MAX).await.unwrap();
     check(&journal, &blocks).await;
-    journal.unwind(6).await.unwrap();
+    journal.rewind(6).await.unwrap();
     check(&journal, &blocks[..6]).await;
     assert_eq!(journal.block(id(&blocks[6]).hash).await.unwrap(), None);
     let other = extend(id(&blocks[5]), 77, 3);
@@ -189,7 +195,7 @@ async fn unwinds(location: &str) {
     drop(journal);
     let journal = open(location).await;
     check(&journal, &blocks).await;
-    journal.unwind(0).await.unwrap();
+    journal.rewind(0).await.unwrap();
     check(&journal, &[]).await;
     journal.append(&blocks[0]).await.unwrap();
     check(&journal, &blocks[..1]).await;
@@ -266,7 +272,8 @@ async fn halts_when_somebody_else_writes(location: &str) {
         let error = journal.append(&blocks[3]).await.unwrap_err();
         assert!(matches!(error, AppendError::Write(WriteError::Halted(_))), "{error}");
     }
-    assert!(matches!(journal.unwind(1).await, Err(WriteError::Halted(_))));
+    let error = journal.rewind(1).await.unwrap_err();
+    assert!(matches!(error, RewindError::Write(WriteError::Halted(_))), "{error}");
     drop(journal);
     check(&open(location).await, &blocks[..2]).await;
 }
@@ -306,6 +313,100 @@ async fn survives_abandoned_appends(location: &str) {
         assert_eq!(journal.tip(), Some(id(block)));
     }
     check(&journal, &blocks).await;
+}
+
+/// A dropped future may leave the blocks there or not, but the journal knows which before it goes on.
+async fn survives_abandoned_rewinds(location: &str) {
+    let blocks = chain(24);
+    let journal = filled(location, &blocks).await;
+    for (step, to) in (0..12).map(|step| (step, 22 - 2 * step)) {
+        let patience = std::time::Duration::from_micros(step * 300);
+        let _ = tokio::time::timeout(patience, journal.rewind(to)).await;
+        // The next block fits whatever happened, once the rewinding has been offered again.
+        journal.rewind(to).await.unwrap();
+        check(&journal, &blocks[..to as usize]).await;
+        journal.append(&blocks[to as usize]).await.unwrap();
+    }
+    check(&open_again(journal, location).await, &blocks[..1]).await;
+}
+
+async fn open_again(journal: Journal, location: &str) -> Journal {
+    drop(journal);
+    open(location).await
+}
+
+/// An L2 block, final by an L1 block of that number.
+fn finalized(l2: BlockNumHash, l1_number: u64) -> Finalized {
+    let l1 = BlockId { number: l1_number, hash: B256::with_last_byte(l1_number as u8) };
+    Finalized { l2: BlockId { number: l2.number, hash: l2.hash }, l1 }
+}
+
+async fn remembers_what_is_final(location: &str) {
+    let blocks = chain(6);
+    let mut journal = filled(location, &blocks).await;
+    assert_eq!(journal.finalized(), None);
+    // Genesis can be final before anything else is, and L1 goes on while L2 has nothing new.
+    let steps = [
+        finalized(GENESIS, 0),
+        finalized(GENESIS, 3),
+        finalized(id(&blocks[1]), 4),
+        finalized(id(&blocks[1]), 5),
+        finalized(id(&blocks[4]), 5),
+    ];
+    for step in steps {
+        journal.set_finalized(step).await.unwrap();
+        journal.set_finalized(step).await.unwrap();
+        assert_eq!(journal.finalized(), Some(step));
+        journal = open_again(journal, location).await;
+        assert_eq!(journal.finalized(), Some(step));
+    }
+    // What says less changes nothing.
+    for older in [steps[0], steps[2], steps[3], finalized(id(&blocks[5]), 4)] {
+        journal.set_finalized(older).await.unwrap();
+        assert_eq!(journal.finalized(), Some(steps[4]));
+    }
+    let mut elsewhere = finalized(id(&blocks[5]), 5);
+    elsewhere.l1.hash = B256::ZERO;
+    let error = journal.set_finalized(elsewhere).await.unwrap_err();
+    assert!(matches!(error, FinalizeError::OtherL1 { .. }), "{error}");
+    let other_hash = BlockNumHash::new(5, B256::ZERO);
+    let beyond = BlockNumHash::new(7, id(&blocks[5]).hash);
+    for absent in [other_hash, beyond, BlockNumHash::new(u64::MAX, B256::ZERO)] {
+        let error = journal.set_finalized(finalized(absent, 9)).await.unwrap_err();
+        assert!(
+            matches!(error, FinalizeError::NotJournaled(block) if block.number == absent.number),
+            "{error}"
+        );
+    }
+    assert_eq!(open_again(journal, location).await.finalized(), Some(steps[4]));
+}
+
+async fn never_goes_below_what_is_final(location: &str) {
+    let blocks = chain(8);
+    let journal = filled(location, &blocks).await;
+    journal.set_finalized(finalized(id(&blocks[3]), 9)).await.unwrap();
+    for to in [0, 3] {
+        let error = journal.rewind(to).await.unwrap_err();
+        assert!(matches!(error, RewindError::Final { finalized: 4, .. }), "{error}");
+        check(&journal, &blocks).await;
+    }
+    journal.rewind(4).await.unwrap();
+    check(&journal, &blocks[..4]).await;
+    let journal = open_again(journal, location).await;
+    assert!(matches!(journal.rewind(3).await, Err(RewindError::Final { to: 3, finalized: 4 })));
+    journal.append_group(&blocks[4..]).await.unwrap();
+    check(&journal, &blocks).await;
+}
+
+/// The database refuses by itself what this process would not have asked for had it known.
+async fn halts_when_somebody_else_finalizes(location: &str) {
+    let blocks = chain(4);
+    let journal = filled(location, &blocks).await;
+    journal.set_finalized(finalized(id(&blocks[0]), 1)).await.unwrap();
+    execute(location, "UPDATE finalized SET number = 3").await;
+    let error = journal.rewind(1).await.unwrap_err();
+    assert!(matches!(error, RewindError::Write(WriteError::Halted(_))), "{error}");
+    check(&open_again(journal, location).await, &blocks).await;
 }
 
 /// A chain of blocks with enough gas for waypoints: the waypoints as they should be read, too.
@@ -392,11 +493,11 @@ async fn keeps_no_waypoints_unless_told(location: &str) {
     assert_eq!(count_waypoints(location).await, 0);
 }
 
-async fn unwinds_waypoints(location: &str) {
+async fn rewinds_waypoints(location: &str) {
     let (mut blocks, mut waypoints) = recorded(GENESIS, 0, 6);
     let (journal, _) = open_keeping(location).await;
     journal.append_group(&blocks).await.unwrap();
-    journal.unwind(3).await.unwrap();
+    journal.rewind(3).await.unwrap();
     assert_eq!(kept(&journal, &blocks, &waypoints).await, [1, 2, 3]);
     blocks.truncate(3);
     waypoints.truncate(3);
