@@ -21,8 +21,8 @@ use crate::{
     chain::Chain,
     clock,
     mempool::{
-        Accounts, AccountsUnavailable, Admitted, DropReason, Event, Mempool, Outcome, Rules, SenderCode,
-        SenderState, SubmitError,
+        Accounts, AccountsUnavailable, Admitted, DropReason, Event, Mempool, Outcome, Rules,
+        SenderCode, SenderState, SubmitError,
     },
     metrics::Metrics,
 };
@@ -271,7 +271,9 @@ impl Intake {
         transactions.par_iter().try_for_each(|tx| state.account(&tx.sender()).map(drop))?;
         let examined: Vec<_> = transactions
             .into_par_iter()
-            .map(|transaction| self.admit(transaction.clone()).map_err(|error| (transaction, error)))
+            .map(|transaction| {
+                self.admit(transaction.clone()).map_err(|error| (transaction, error))
+            })
             .collect();
         let (mut admitted, mut refused) = (Vec::with_capacity(offered), Vec::new());
         for examined in examined {

@@ -74,7 +74,9 @@ mod tests {
         let mut recent = Recent::new(block(1));
         (2..=400).for_each(|number| recent.push(block(number)));
         let check = |recent: &Recent, first, last| {
-            for (number, kept) in [(first - 1, false), (first, true), (last, true), (last + 1, false)] {
+            for (number, kept) in
+                [(first - 1, false), (first, true), (last, true), (last + 1, false)]
+            {
                 assert_eq!(recent.get(number).is_some(), kept, "{number}");
             }
         };
