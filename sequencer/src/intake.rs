@@ -271,15 +271,13 @@ impl Intake {
         transactions.par_iter().try_for_each(|tx| state.account(&tx.sender()).map(drop))?;
         let examined: Vec<_> = transactions
             .into_par_iter()
-            .map(|transaction| {
-                self.admit(transaction.clone()).map_err(|error| (transaction, error))
-            })
+            .map(|transaction| (self.admit(transaction.clone()), transaction))
             .collect();
         let (mut admitted, mut refused) = (Vec::with_capacity(offered), Vec::new());
-        for examined in examined {
+        for (examined, transaction) in examined {
             match examined {
                 Ok(valid) => admitted.push(valid),
-                Err(invalid) => refused.push(invalid),
+                Err(error) => refused.push((transaction, error)),
             }
         }
         let (returned, mut events) = {

@@ -91,7 +91,7 @@ impl fmt::Debug for Checkpoint {
 
 #[derive(Debug)]
 enum AnyStore {
-    Sqlite(Store<SqliteEngine>),
+    Sqlite(Box<Store<SqliteEngine>>),
     Postgres(Box<Store<PostgresEngine>>),
 }
 
@@ -110,7 +110,8 @@ impl Journal {
     pub async fn open(location: &Location, identity: ChainIdentity) -> Result<Self, OpenError> {
         let store = match location {
             Location::Sqlite(path) => {
-                AnyStore::Sqlite(Store::open(SqliteEngine::new(path)?, identity).await?)
+                let store = Store::open(SqliteEngine::new(path)?, identity).await?;
+                AnyStore::Sqlite(Box::new(store))
             }
             Location::Postgres(options) => {
                 let store = Store::open(PostgresEngine::new(options), identity).await?;
