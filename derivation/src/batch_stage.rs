@@ -156,7 +156,8 @@ impl StagedSpan {
             return Ok(Judged::SpanEnd);
         }
         self.check(frontier, chain)?;
-        let Some(element) = self.elements.pop_front() else { return Ok(Judged::SpanEnd) };
+        // Blocks that were not kept cannot be valid.
+        let element = self.elements.pop_front().ok_or(Invalid::Drift)?;
         let validity = frontier.judge_element(&element)?;
         Ok(Judged::new(validity, element.transactions))
     }

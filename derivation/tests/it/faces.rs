@@ -52,6 +52,12 @@ fn l1_block(world: &World, number: u64) -> &L1Block {
 }
 
 #[test]
+fn derivation_can_move_to_another_thread() {
+    const fn check<T: Send>() {}
+    check::<Derivation>();
+}
+
+#[test]
 fn reading_begins_where_a_channel_may_have_been_opened() {
     let mut config = world().config;
     config.channel_timeout = 10;
