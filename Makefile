@@ -46,7 +46,7 @@ differential: ## Compares parallel execution with plain revm on BLOCKS=100000 ma
 		cargo test --workspace --locked --test it -- --nocapture differential::
 
 .PHONY: bench
-bench: ## Runs one benchmark: NAME=state-root|kv|executor|mempool|recover|journal.
+bench: ## Runs one benchmark: NAME=state-root|kv|executor|mempool|recover|journal|batch.
 	tools/bench.sh "$(NAME)" $(ARGS)
 
 .PHONY: contracts

@@ -19,8 +19,9 @@ executor) run millrace-executor executor "$@" ;;
 mempool) run millrace-sequencer mempool "$@" ;;
 recover) run millrace-sequencer recover "$@" ;;
 journal) run millrace-sequencer journal "$@" ;;
+batch) run millrace-batcher batch "$@" ;;
 *)
-    echo "make bench NAME=state-root|kv|executor|mempool|recover|journal" >&2
+    echo "make bench NAME=state-root|kv|executor|mempool|recover|journal|batch" >&2
     exit 2
     ;;
 esac

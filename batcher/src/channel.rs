@@ -1,8 +1,9 @@
 //! From blocks to channels: what is posted as one compressed stream.
 //!
 //! How long a channel is shows only when it is compressed, and to compress it anew for every block would cost far more
-//! than everything else here. So its length is estimated from how well the one before compressed. A channel that seems
-//! full is compressed; if it turns out not to be, it goes on with the better estimate. Most are compressed once.
+//! than everything else here. So its length is estimated from how well the one before compressed, transactions and what
+//! else blocks need apart, as quiet blocks say nothing about busy ones. A channel that seems full is compressed; if it
+//! turns out not to be, it goes on with the better estimate. Most are compressed once.
 
 use std::sync::Arc;
 
@@ -54,9 +55,47 @@ pub struct ChannelBuilder {
     settings: ChannelSettings,
     batches: Batches,
     blocks: Option<BlockRange>,
-    raw_len: usize,
-    /// Expected compressed bytes for a thousand raw ones.
-    permille: usize,
+    raw: Raw,
+    rates: Rates,
+}
+
+/// Bytes before compression.
+#[derive(Debug, Clone, Copy, Default)]
+struct Raw {
+    transactions: usize,
+    overhead: usize,
+}
+
+/// How well channels compress: compressed bytes for a thousand raw ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rates {
+    transactions: usize,
+    overhead: usize,
+}
+
+impl Default for Rates {
+    /// As long as nothing is known: not at all.
+    fn default() -> Self {
+        Self { transactions: 1_000, overhead: 1_000 }
+    }
+}
+
+impl Rates {
+    fn expect(&self, raw: Raw) -> usize {
+        let expected = raw.transactions * self.transactions + raw.overhead * self.overhead;
+        expected.div_ceil(1_000)
+    }
+
+    /// Learns from a channel's length. It is laid to the larger part: the smaller one could not explain it.
+    fn learn(mut self, raw: Raw, len: usize) -> Self {
+        let (rate, of, rest) = if raw.transactions > raw.overhead {
+            (&mut self.transactions, raw.transactions, raw.overhead * self.overhead)
+        } else {
+            (&mut self.overhead, raw.overhead, raw.transactions * self.transactions)
+        };
+        *rate = (len * 1_000).saturating_sub(rest).div_ceil(of.max(1)).max(1);
+        self
+    }
 }
 
 #[derive(Debug)]
@@ -73,8 +112,8 @@ pub struct ClosedChannel {
     pub data: Bytes,
     /// What it holds.
     pub blocks: BlockRange,
-    /// Compressed bytes for a thousand raw ones: what the next channel may expect.
-    pub permille: usize,
+    /// How well it compressed: what the next channel may expect.
+    pub rates: Rates,
 }
 
 /// Whether a block still found room.
@@ -86,17 +125,11 @@ pub enum Pushed {
     Closed(ClosedChannel),
 }
 
-/// What is expected of the compressor as long as nothing is known.
-pub const PERMILLE_UNKNOWN: usize = 1_000;
-/// What is expected at least: quiet blocks compress so well that the busy ones after them would overrun the channel.
-const PERMILLE_MIN: usize = 500;
-
 impl ChannelBuilder {
     /// An empty channel, to be compressed about as well as the one before was.
-    pub fn new(settings: ChannelSettings, permille: usize) -> Self {
+    pub fn new(settings: ChannelSettings, rates: Rates) -> Self {
         let batches = Batches::new(&settings);
-        let permille = permille.max(PERMILLE_MIN);
-        Self { settings, batches, blocks: None, raw_len: 0, permille }
+        Self { settings, batches, blocks: None, raw: Raw::default(), rates }
     }
 
     /// Whether it holds no block.
@@ -113,16 +146,17 @@ impl ChannelBuilder {
     pub fn push(&mut self, block: &SealedBlock) -> Result<Pushed, ChannelError> {
         if self.blocks.is_some() && !self.has_room(block) {
             let channel = self.compress()?;
-            self.permille = channel.permille;
+            self.rates = channel.rates;
             // Now that the compressed length is known there may turn out to be room.
             if !self.has_room(block) {
-                *self = Self::new(self.settings.clone(), self.permille);
+                *self = Self::new(self.settings.clone(), self.rates);
                 return Ok(Pushed::Closed(channel));
             }
         }
         let added = self.batches.push(&self.settings.rollup, block);
-        self.raw_len +=
+        let added =
             added.map_err(|error| ChannelError::Block { number: block.id.number, error })?;
+        self.raw = self.raw.plus(added, block);
         let transaction_bytes = self.transaction_bytes() + block.transaction_bytes() as u64;
         self.blocks = Some(BlockRange {
             first: self.blocks.map_or(block.id.number, |blocks| blocks.first),
@@ -139,9 +173,9 @@ impl ChannelBuilder {
     }
 
     fn has_room(&self, block: &SealedBlock) -> bool {
-        let raw_len = self.raw_len + self.batches.expected_len(block);
-        let expected = raw_len.saturating_mul(self.permille).div_ceil(1_000);
-        raw_len <= CHANNEL_RAW_BYTES_MAX && expected <= self.settings.bytes_max
+        let raw = self.raw.plus(self.batches.expected_len(block), block);
+        raw.transactions + raw.overhead <= CHANNEL_RAW_BYTES_MAX
+            && self.rates.expect(raw) <= self.settings.bytes_max
     }
 
     fn compress(&self) -> Result<ClosedChannel, ChannelError> {
@@ -156,9 +190,20 @@ impl ChannelBuilder {
             }
         }
         let data = Bytes::from(writer.finish());
-        let permille = (data.len() * 1_000).div_ceil(self.raw_len.max(1));
+        let rates = self.rates.learn(self.raw, data.len());
         let blocks = self.blocks.expect("only channels with blocks are compressed");
-        Ok(ClosedChannel { data, blocks, permille })
+        Ok(ClosedChannel { data, blocks, rates })
+    }
+}
+
+impl Raw {
+    /// With so many bytes of this block added.
+    fn plus(self, added: usize, block: &SealedBlock) -> Self {
+        let transactions = added.min(block.transaction_bytes());
+        Self {
+            transactions: self.transactions + transactions,
+            overhead: self.overhead + added - transactions,
+        }
     }
 }
 
@@ -250,3 +295,6 @@ pub(crate) fn cut(data: &Bytes, channel: ChannelId, room: usize, each: usize) ->
     };
     frames.chunks(each).map(share).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -148,6 +148,9 @@ pub enum SendError {
     /// Another transaction with its nonce is in the pool, and pays too much to be replaced by this one.
     #[error("replacement transaction underpriced")]
     ReplacementUnderpriced,
+    /// The account has transactions of the other kind in the pool, which keeps the two kinds apart.
+    #[error("the account's other kind of transaction is pending")]
+    KindReserved,
     /// It offers less than nodes take these days.
     #[error("transaction underpriced")]
     Underpriced,

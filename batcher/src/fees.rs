@@ -163,13 +163,13 @@ impl Choice {
     /// The kind for a channel of so many compressed bytes.
     pub(crate) fn decide(&mut self, bytes: usize, market: &Market) -> Kind {
         let (calldata, blobs) = (calldata_price(bytes, market), blobs_price(bytes, market));
-        let (ours, theirs, other) = match self.current {
-            Kind::Calldata => (calldata, blobs, Kind::Blobs),
-            Kind::Blobs => (blobs, calldata, Kind::Calldata),
+        let (ours, theirs) = match self.current {
+            Kind::Calldata => (calldata, blobs),
+            Kind::Blobs => (blobs, calldata),
         };
         let margin = 100 + self.hysteresis_percent.get();
         if theirs.saturating_mul(margin) < ours.saturating_mul(100) {
-            self.current = other;
+            self.current = self.current.other();
         }
         self.current
     }

@@ -29,9 +29,7 @@ mod state;
 mod task;
 
 pub use crate::{
-    channel::{
-        ChannelBuilder, ChannelError, ChannelSettings, ClosedChannel, PERMILLE_UNKNOWN, Pushed,
-    },
+    channel::{ChannelBuilder, ChannelError, ChannelSettings, ClosedChannel, Pushed, Rates},
     config::{BatchFormat, Config, ConfigError, KindPolicy},
     faces::{
         Account, Derived, FaceError, Inclusion, L1, Ledger, SealedBlock, SealedBlocks, SendError,

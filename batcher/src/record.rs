@@ -14,6 +14,16 @@ pub enum Kind {
     Blobs,
 }
 
+impl Kind {
+    /// The other one.
+    pub(crate) const fn other(self) -> Self {
+        match self {
+            Self::Calldata => Self::Blobs,
+            Self::Blobs => Self::Calldata,
+        }
+    }
+}
+
 /// Consecutive blocks that one channel holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BlockRange {

@@ -26,7 +26,7 @@ use millrace_protocol::{BlockId, ChannelId};
 use tracing::{info, warn};
 
 use crate::{
-    channel::{ChannelError, ChannelSettings, PERMILLE_UNKNOWN, cut},
+    channel::{ChannelError, ChannelSettings, Rates, cut},
     config::{Config, KindPolicy},
     faces::{Account, Derived, FaceError, Inclusion, SealedBlock, SendError},
     fees::{Choice, Market},
@@ -222,7 +222,7 @@ impl State {
         let mut state = Self {
             config,
             outbox,
-            assembly: Assembly::new(0, PERMILLE_UNKNOWN),
+            assembly: Assembly::new(0, Rates::default()),
             choice,
             seed,
             channels: 0,
@@ -498,7 +498,9 @@ impl State {
             }
             Err(_) => {}
         }
-        self.outbox.sent(hash, result, now, self.patience());
+        if let Some(index) = self.outbox.sent(hash, result, now, self.patience()) {
+            self.abandon(index, Trouble::KindReserved);
+        }
     }
 
     fn on_looked(&mut self, now: Duration, result: Result<Option<Look>, FaceError>) {

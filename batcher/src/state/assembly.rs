@@ -9,7 +9,7 @@ use alloy_primitives::B256;
 use millrace_protocol::BlockId;
 
 use crate::{
-    channel::{ChannelBuilder, ChannelError, ChannelSettings, ClosedChannel, Pushed},
+    channel::{ChannelBuilder, ChannelError, ChannelSettings, ClosedChannel, Pushed, Rates},
     faces::SealedBlock,
     limits::CLOSED_CHANNELS_MAX,
 };
@@ -25,7 +25,7 @@ pub(crate) struct Assembly {
     blocks: VecDeque<Arc<SealedBlock>>,
     open: Place,
     closed: VecDeque<ClosedChannel>,
-    permille: usize,
+    rates: Rates,
     /// When the last block was read.
     last_read: Duration,
 }
@@ -62,7 +62,7 @@ pub(crate) enum CloseReason {
 pub(crate) struct Work {
     pub(crate) generation: u64,
     settings: ChannelSettings,
-    permille: usize,
+    rates: Rates,
     l1_head: u64,
     open: Option<Open>,
     blocks: Vec<Arc<SealedBlock>>,
@@ -86,18 +86,18 @@ impl Work {
     }
 
     pub(crate) fn run(self) -> Result<Done, ChannelError> {
-        let (mut open, mut closed, mut permille) = (self.open, Vec::new(), self.permille);
+        let (mut open, mut closed, mut rates) = (self.open, Vec::new(), self.rates);
         for block in self.blocks {
-            let fresh = |permille| Open {
-                builder: ChannelBuilder::new(self.settings.clone(), permille),
+            let fresh = |rates| Open {
+                builder: ChannelBuilder::new(self.settings.clone(), rates),
                 since_l1: self.l1_head,
                 first_epoch: block.epoch.number,
             };
-            let mut current = open.take().unwrap_or_else(|| fresh(permille));
+            let mut current = open.take().unwrap_or_else(|| fresh(rates));
             if let Pushed::Closed(channel) = current.builder.push(&block)? {
-                permille = channel.permille;
+                rates = channel.rates;
                 closed.push(channel);
-                current = fresh(permille);
+                current = fresh(rates);
                 // An empty channel takes any block.
                 current.builder.push(&block)?;
             }
@@ -113,7 +113,7 @@ impl Work {
 }
 
 impl Assembly {
-    pub(crate) const fn new(next: u64, permille: usize) -> Self {
+    pub(crate) const fn new(next: u64, rates: Rates) -> Self {
         Self {
             generation: 0,
             next,
@@ -121,7 +121,7 @@ impl Assembly {
             blocks: VecDeque::new(),
             open: Place::Empty,
             closed: VecDeque::new(),
-            permille,
+            rates,
             last_read: Duration::ZERO,
         }
     }
@@ -207,8 +207,8 @@ impl Assembly {
             _ => None,
         };
         let blocks = self.blocks.drain(..).collect();
-        let (generation, permille) = (self.generation, self.permille);
-        Some(Work { generation, settings, permille, l1_head, open, blocks, close })
+        let (generation, rates) = (self.generation, self.rates);
+        Some(Work { generation, settings, rates, l1_head, open, blocks, close })
     }
 
     /// Takes back what was worked on. Gives the sizes of the channels that were closed.
@@ -218,7 +218,7 @@ impl Assembly {
         }
         self.open = done.open.map_or(Place::Empty, Place::Here);
         if let Some(last) = done.closed.last() {
-            self.permille = last.permille;
+            self.rates = last.rates;
         }
         let sizes = done.closed.iter().map(|closed| closed.data.len()).collect();
         self.closed.extend(done.closed);

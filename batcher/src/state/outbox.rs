@@ -77,6 +77,8 @@ pub(crate) enum Trouble {
     NotSafe,
     #[error("its blocks were rolled back")]
     Unwound,
+    #[error("the pool holds a transaction of the other kind")]
+    KindReserved,
 }
 
 /// Waits that depend on the configuration.
@@ -256,19 +258,20 @@ impl Outbox {
         None
     }
 
-    /// What became of an offer.
+    /// What became of an offer. Gives the transaction whose channel has to be given up, if there is one.
     pub(crate) fn sent(
         &mut self,
         hash: TxHash,
         result: &Result<(), SendError>,
         now: Duration,
         patience: Patience,
-    ) {
-        let ours = |entry: &&mut Entry| {
+    ) -> Option<usize> {
+        let ours = |entry: &Entry| {
             entry.stage == Stage::Sending && entry.records.iter().any(|record| record.hash == hash)
         };
         // It may have been seen on L1, or abandoned, before the node's answer arrived.
-        let Some(entry) = self.entries.iter_mut().find(ours) else { return };
+        let index = self.entries.iter().position(ours)?;
+        let entry = &mut self.entries[index];
         entry.stage = match result {
             // If the nonce is used, L1 will tell by whom.
             Ok(()) | Err(SendError::AlreadyKnown | SendError::NonceTooLow) => {
@@ -278,10 +281,22 @@ impl Outbox {
                 entry.rebid = true;
                 Stage::Queued { not_before: now }
             }
+            Err(SendError::KindReserved) => {
+                // What lies in the pool can only be replaced by its own kind. If it is ours, in the order of nonces,
+                // it is only a matter of time; else our channel has to change its kind.
+                entry.stage = Stage::Queued { not_before: now + patience.retry };
+                if self.entries.iter().any(Entry::is_in_flight) {
+                    return None;
+                }
+                let record = self.entries[index].newest();
+                self.outbid.insert(record.nonce, (record.kind.other(), record.fees));
+                return Some(index);
+            }
             Err(
                 SendError::InsufficientFunds | SendError::Rejected(_) | SendError::Unavailable(_),
             ) => Stage::Queued { not_before: now + patience.retry },
         };
+        None
     }
 
     /// The next transaction that has to offer more, if there is one.
@@ -436,7 +451,8 @@ impl Outbox {
         for entry in self.entries.drain(start..) {
             if entry.offered && !matches!(entry.stage, Stage::Included(_)) {
                 let record = entry.newest();
-                self.outbid.insert(record.nonce, (record.kind, record.fees));
+                // What is said of the nonce already is what the pool told us.
+                self.outbid.entry(record.nonce).or_insert((record.kind, record.fees));
             }
             changes.extend(closed(&entry.records, Fate::Abandoned));
         }
@@ -503,7 +519,8 @@ impl Entry {
     fn precedes(&self, record: &Record) -> bool {
         let last = self.newest();
         let continues = if last.frames.is_last {
-            record.frames.first == 0 && record.blocks.first == last.blocks.last + 1
+            // Blocks in between may have become safe without us.
+            record.frames.first == 0 && record.blocks.first > last.blocks.last
         } else {
             record.channel == last.channel
                 && record.frames.first == last.frames.first + last.frames.count

@@ -189,8 +189,14 @@ async fn posts_the_chain_and_nothing_twice() {
 
 #[tokio::test(start_paused = true)]
 async fn dies_between_any_two_steps_and_posts_nothing_twice() {
-    let faults =
-        Faults { crash: 0.01, fail: 0.05, lost_reply: 0.05, left_out: 0.2, ..Faults::default() };
+    let faults = Faults {
+        crash: 0.01,
+        fail: 0.05,
+        lost_reply: 0.05,
+        stale: 0.05,
+        left_out: 0.2,
+        ..Faults::default()
+    };
     let mut crashes = 0;
     for seed in 0..8 {
         let format = [BatchFormat::Span, BatchFormat::Singular][seed as usize % 2];
@@ -218,6 +224,7 @@ async fn reorgs_of_any_depth_with_crashes() {
         crash: 0.003,
         fail: 0.02,
         lost_reply: 0.02,
+        stale: 0.05,
         left_out: 0.1,
         reorg: 0.15,
         depth_max: 10,
@@ -248,7 +255,8 @@ async fn fees_rise_a_hundredfold() {
         config.doubt = 6;
         let mut run = Run::new(40, config, Faults::default());
         run.grow(5).await;
-        for _ in 0..2 {
+        // To commit to blobs takes long in real time.
+        for _ in 0..if kind == Kind::Blobs { 1 } else { 2 } {
             // Something has to be in flight at the old price.
             run.world.lock().closed = true;
             run.grow(4).await;
@@ -311,12 +319,19 @@ async fn the_cheaper_kind_is_chosen_and_kinds_are_not_mixed() {
 async fn somebody_elses_transaction_occupies_the_nonce() {
     // Cheap, and stuck for ever unless it is replaced.
     let mut run = Run::new(50, config(Kind::Calldata, BatchFormat::Span), Faults::default());
-    run.world.lock().pool.insert(0, Pooled::foreign(0, 2 * GWEI, 60 * GWEI));
+    run.world.lock().pool.insert(0, Pooled::foreign(0, Kind::Calldata, 2 * GWEI, 60 * GWEI));
     run.world.lock().market.base_fee = 61 * GWEI;
     run.world.lock().market.tip = 1;
     run.grow(20).await;
     let reading = run.settle(20).await;
     assert_eq!(reading.repeated, 0);
+
+    // Stuck, and of the kind that ours can't replace.
+    let mut run = Run::new(52, config(Kind::Calldata, BatchFormat::Span), Faults::default());
+    run.world.lock().pool.insert(0, Pooled::foreign(0, Kind::Blobs, GWEI, GWEI));
+    run.grow(4).await;
+    run.settle(20).await;
+    assert_eq!(run.handle.figures().borrow().abandoned_total, 1);
 
     // Included before ours: the nonce is gone.
     let mut run = Run::new(51, config(Kind::Calldata, BatchFormat::Span), Faults::default());
@@ -326,7 +341,7 @@ async fn somebody_elses_transaction_occupies_the_nonce() {
     {
         let mut world = run.world.lock();
         let nonce = world.account().nonce;
-        world.pool.insert(nonce, Pooled::foreign(nonce, 100 * GWEI, 1_000 * GWEI));
+        world.pool.insert(nonce, Pooled::foreign(nonce, Kind::Calldata, 100 * GWEI, 1_000 * GWEI));
         world.closed = false;
     }
     run.grow(20).await;

@@ -39,6 +39,8 @@ pub(crate) struct Faults {
     pub(crate) fail: f64,
     /// A call takes effect and fails.
     pub(crate) lost_reply: f64,
+    /// An answer is some blocks old, so that what was included since is unknown.
+    pub(crate) stale: f64,
     /// A transaction is left out of a block, with all after it.
     pub(crate) left_out: f64,
     /// L1 is reorganised when a block comes.
@@ -284,7 +286,7 @@ impl Inner {
             return Err(SendError::InsufficientFunds);
         }
         if self.pool.values().any(|other| other.kind != offered.kind) {
-            return Err(SendError::Rejected("address already reserved".into()));
+            return Err(SendError::KindReserved);
         }
         if let Some(old) = self.pool.get(&offered.nonce) {
             if old.hash == offered.hash {
@@ -303,10 +305,18 @@ impl Inner {
         Ok(())
     }
 
-    fn inclusion(&self, hash: TxHash) -> Option<Inclusion> {
-        self.l1.iter().rev().find_map(|block| {
+    /// What the node that is asked knows of L1.
+    fn known(&mut self) -> &[MinedBlock] {
+        let stale = self.rng.random_bool(self.faults.stale);
+        let lag = if stale { self.rng.random_range(1..4).min(self.l1.len() - 1) } else { 0 };
+        &self.l1[..self.l1.len() - lag]
+    }
+
+    fn inclusion(&mut self, hash: TxHash) -> Option<Inclusion> {
+        let market = self.market;
+        self.known().iter().rev().find_map(|block| {
             let found = block.transactions.iter().find(|transaction| transaction.hash == hash)?;
-            Some(Inclusion { block: block.id, cost: found.cost(&self.market) })
+            Some(Inclusion { block: block.id, cost: found.cost(&market) })
         })
     }
 
@@ -360,14 +370,14 @@ impl Pooled {
     }
 
     /// Somebody else's, with the batcher's key.
-    pub(crate) fn foreign(nonce: u64, tip: u128, fee_cap: u128) -> Self {
+    pub(crate) fn foreign(nonce: u64, kind: Kind, tip: u128, fee_cap: u128) -> Self {
         Self {
             hash: keccak256(nonce.to_be_bytes()),
             nonce,
-            kind: Kind::Calldata,
+            kind,
             tip,
             fee_cap,
-            blob_fee_cap: 0,
+            blob_fee_cap: u128::from(kind == Kind::Blobs),
             gas: 21_000,
             blobs: 0,
             inbox: Vec::new(),
@@ -411,7 +421,7 @@ impl SealedBlocks for World {
 
 impl L1 for World {
     fn head(&self) -> BoxFuture<'_, Result<BlockId, FaceError>> {
-        self.call(|inner| inner.head()).boxed()
+        self.call(|inner| inner.known().last().unwrap().id).boxed()
     }
 
     fn market(&self) -> BoxFuture<'_, Result<Market, FaceError>> {
@@ -419,7 +429,7 @@ impl L1 for World {
     }
 
     fn account(&self, _address: Address) -> BoxFuture<'_, Result<Account, FaceError>> {
-        self.call(|inner| *inner.account()).boxed()
+        self.call(|inner| inner.known().last().unwrap().account).boxed()
     }
 
     fn inclusion(&self, hash: TxHash) -> BoxFuture<'_, Result<Option<Inclusion>, FaceError>> {
