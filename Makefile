@@ -49,6 +49,12 @@ differential: ## Compares parallel execution with plain revm on BLOCKS=100000 ma
 bench: ## Runs one benchmark: NAME=state-root|kv|executor|mempool|recover|journal|batch.
 	tools/bench.sh "$(NAME)" $(ARGS)
 
+.PHONY: conformance
+conformance: ## Builds kona-check, which derives our chain with another implementation, and tests it on anvil.
+	tools/install.sh test
+	cd conformance/kona && cargo fmt --check
+	cd conformance/kona && CARGO_TARGET_DIR=../../target/kona cargo test --locked
+
 .PHONY: contracts
 contracts: ## Compiles the Solidity sources into contracts/artifacts.
 	tools/install.sh contracts
