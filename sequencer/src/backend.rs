@@ -20,6 +20,7 @@ use tokio::{runtime::Handle, sync::broadcast};
 use crate::{
     blocking::off_the_runtime,
     chain::{Chain, Open, Served},
+    deriver::SafeHeads,
     intake::{Intake, IntakeError},
     mempool::SubmitError as PoolError,
     view::ChainView,
@@ -31,6 +32,8 @@ pub(crate) struct NodeBackend {
     chain: Arc<Chain>,
     intake: Arc<Intake>,
     executor: Executor,
+    /// How far L1 vouches for the chain, if there is an L1.
+    safe_heads: Option<Arc<SafeHeads>>,
 }
 
 /// A block reference, resolved.
@@ -40,8 +43,22 @@ enum At {
 }
 
 impl NodeBackend {
-    pub(crate) fn new(chain: Arc<Chain>, intake: Arc<Intake>, executor: Executor) -> Self {
-        Self { chain, intake, executor }
+    pub(crate) fn new(
+        chain: Arc<Chain>,
+        intake: Arc<Intake>,
+        executor: Executor,
+        safe_heads: Option<Arc<SafeHeads>>,
+    ) -> Self {
+        Self { chain, intake, executor, safe_heads }
+    }
+
+    /// The newest safe and final blocks. Without L1 nothing is safer than genesis.
+    fn vouched(&self) -> (BlockNumber, BlockNumber) {
+        let genesis = self.chain.genesis().number;
+        self.safe_heads.as_ref().map_or((genesis, genesis), |heads| {
+            let progress = heads.get();
+            (progress.safe.id.number, progress.finalized.id.number)
+        })
     }
 
     /// Finds out which block is meant; `None` if there is no such block.
@@ -56,8 +73,9 @@ impl NodeBackend {
                 Some(open) if open.attributes.number() > head => return Ok(Some(At::Open(open))),
                 _ => head,
             },
-            // Without L1 nothing is safer than its genesis.
-            BlockRef::Safe | BlockRef::Finalized | BlockRef::Earliest => genesis.number,
+            BlockRef::Safe => self.vouched().0,
+            BlockRef::Finalized => self.vouched().1,
+            BlockRef::Earliest => genesis.number,
             BlockRef::Hash(hash) => match self.chain.number_of(&hash)? {
                 Some(number) => number,
                 None => return Ok(None),
@@ -166,7 +184,8 @@ impl Backend for NodeBackend {
     fn heads(&self) -> Heads {
         let genesis = self.chain.genesis().number;
         let latest = self.chain.head().block.block.number();
-        Heads { latest, safe: genesis, finalized: genesis, earliest: genesis }
+        let (safe, finalized) = self.vouched();
+        Heads { latest, safe, finalized, earliest: genesis }
     }
 
     async fn block(&self, at: BlockRef) -> Result<Option<Arc<ChainBlock>>, ReadError> {

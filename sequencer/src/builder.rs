@@ -1,9 +1,17 @@
-//! The builder: one thread that makes one block after the other.
+//! The builder: one thread that writes the chain, block after block.
 //!
-//! Suggested reading order: `task` (the life of a block), `slot` (when it is due), `origin` (what L1 decides).
+//! Suggested reading order: `task` (the life of a block), `slot` (when it is due), `origin` with `l1_origins` (what L1
+//! decides), `orders` (what L1 decides against us).
 
+mod l1_origins;
+mod orders;
 mod origin;
 mod slot;
 mod task;
 
-pub(crate) use self::{origin::NoL1, task::Builder};
+pub(crate) use self::{
+    l1_origins::{L1Origins, L1Window},
+    orders::{Gone, Orders, Refused},
+    origin::{NoL1, Origin},
+    task::Builder,
+};

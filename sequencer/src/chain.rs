@@ -3,25 +3,26 @@
 //! The builder writes here, everybody else reads. What stands in [`Head`] is journaled; what stands in [`Open`] is
 //! executed and promised to nobody.
 
-#[cfg_attr(not(test), expect(dead_code, reason = "nothing derives the chain from L1 yet"))]
 mod rewind;
+
+pub(crate) use self::rewind::RewindError;
 
 use std::sync::{Arc, OnceLock};
 
 use alloy_primitives::{B256, BlockNumber};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use millrace_executor::{BlockAttributes, LayeredView};
-use millrace_protocol::ChainSpec;
+use millrace_protocol::{BlockId, ChainSpec};
 use millrace_rpc::{BlockEvent, ChainBlock};
 use millrace_state::State;
 use millrace_types::{Block, ExecutedBlock, Header, Receipt, SealedHeader, Transaction};
 use parking_lot::Mutex;
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, watch};
 
 use crate::{
     index::{Index, IndexError},
     journal::{Journal, ReadError, StoredBlock},
-    l1_cost,
+    l1_cost, l2_ref,
     recent::Recent,
     view::{BlockHashes, ChainView},
 };
@@ -42,6 +43,7 @@ pub(crate) struct Chain {
     open: ArcSwapOption<Open>,
     recent: Mutex<Recent>,
     events: broadcast::Sender<BlockEvent>,
+    tip: watch::Sender<BlockId>,
 }
 
 /// The newest journaled block, and the state after it.
@@ -159,6 +161,7 @@ impl Chain {
         let genesis = Arc::new(Served::new(Arc::new(genesis), Arc::default()));
         let block = tip.map_or_else(|| genesis.clone(), |tip| Arc::new(Served::from(tip)));
         let view = ChainView::new(state.head(), hashes.clone());
+        let tip = l2_ref::id(&block.block);
         Self {
             spec,
             journal,
@@ -169,6 +172,7 @@ impl Chain {
             open: ArcSwapOption::empty(),
             recent: Mutex::new(Recent::new(block)),
             events: broadcast::Sender::new(EVENTS_MAX),
+            tip: watch::Sender::new(tip),
             genesis,
         }
     }
@@ -187,6 +191,11 @@ impl Chain {
         self.events.subscribe()
     }
 
+    /// The newest journaled block, whenever it changes. It may go back.
+    pub(crate) fn tip(&self) -> watch::Receiver<BlockId> {
+        self.tip.subscribe()
+    }
+
     /// Shows what the open block has come to.
     pub(crate) fn show_open(&self, open: Open) {
         self.open.store(Some(Arc::new(open)));
@@ -197,6 +206,7 @@ impl Chain {
         let block = Arc::new(Served::new(executed.block.clone(), executed.receipts.clone()));
         self.recent.lock().push(block.clone());
         self.head.store(Arc::new(Head { block: block.clone(), view }));
+        self.tip.send_replace(l2_ref::id(&block.block));
         if self.events.receiver_count() > 0 {
             // Nobody listening any more is no error.
             self.events.send(BlockEvent::Sealed(block.answer(&self.spec))).ok();

@@ -1,8 +1,10 @@
 //! Configuration: raw settings from flags, environment and file; then one validated, typed [`Config`].
 //!
 //! A flag wins over its environment variable, that over the file's key, and that over the default. The three have one
-//! name: `--rpc-addr`, `MILLRACE_RPC_ADDR`, `rpc_addr`. Nothing else in the process reads the environment.
+//! name: `--rpc-addr`, `MILLRACE_RPC_ADDR`, `rpc_addr`; and `--l1-url`, `MILLRACE_L1_URL`, `url` in the table `l1`. Nothing else in the process reads the environment.
 
+mod batcher;
+mod l1;
 mod settings;
 mod span;
 
@@ -11,8 +13,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-pub use settings::{LogFormat, Settings};
-pub use span::Span;
+pub use self::{
+    batcher::{BatcherConfig, BatcherSettings, Carrier, Compression, Format, KeySource},
+    l1::{L1Config, L1Settings},
+    settings::{LogFormat, Settings},
+    span::Span,
+};
 
 use crate::{
     journal::{Location, LocationError},
@@ -50,6 +56,10 @@ pub struct Config {
     pub rpc: millrace_rpc::Config,
     /// The most gas that a call or an estimate may use.
     pub call_gas_max: u64,
+    /// How L1 is reached, if that was said.
+    pub l1: Option<L1Config>,
+    /// How blocks are posted to it.
+    pub batcher: BatcherConfig,
 }
 
 /// What is wrong with a setting.
@@ -148,6 +158,7 @@ impl Config {
             ..pool_defaults
         };
         let rpc = check.rpc(threads);
+        let (l1, batcher) = (check.l1(), check.batcher());
         let config = Self {
             data_dir: settings.data_dir.clone(),
             rpc_addr: check.required("rpc_addr", |s| s.rpc_addr),
@@ -163,6 +174,8 @@ impl Config {
             pool_tip_min: check.required("pool_tip_min", |s| s.pool_tip_min).into(),
             rpc,
             call_gas_max: check.positive("rpc_call_gas_max", |s| s.rpc_call_gas_max),
+            l1,
+            batcher,
         };
         check.that(config.journal.is_none() || config.data_dir.is_some(), "data_dir", || {
             "a journal in another place needs a data_dir that is kept: the genesis lies there"

@@ -1,26 +1,44 @@
-//! Whether the sequencer does its work, and if not, why.
+//! Whether the node does its work, and if not, why.
+
+use std::collections::BTreeMap;
 
 use parking_lot::Mutex;
 
-/// The one thing that is wrong at the moment, in a sentence for the operator.
+/// What is wrong at the moment, in a sentence for the operator from each who can tell.
 #[derive(Debug, Default)]
 pub(crate) struct Health {
-    problem: Mutex<Option<String>>,
+    problems: Mutex<BTreeMap<Part, String>>,
+}
+
+/// Who tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Part {
+    /// The state did not take a block.
+    State,
+    /// Nothing can be made durable.
+    Journal,
+    /// No blocks are made.
+    Builder,
+    /// The chain is not derived from L1 any further.
+    Derivation,
+    /// Nothing reaches L1.
+    Batcher,
 }
 
 impl Health {
     /// Reports what is wrong until it is cleared.
-    pub(crate) fn set_problem(&self, problem: impl Into<String>) {
-        *self.problem.lock() = Some(problem.into());
+    pub(crate) fn set_problem(&self, part: Part, problem: impl Into<String>) {
+        self.problems.lock().insert(part, problem.into());
     }
 
-    /// All is well again.
-    pub(crate) fn clear_problem(&self) {
-        *self.problem.lock() = None;
+    /// All is well again with this part.
+    pub(crate) fn clear_problem(&self, part: Part) {
+        self.problems.lock().remove(&part);
     }
 
-    /// What is wrong, if anything is.
+    /// What is wrong, if anything is: a line each.
     pub(crate) fn problem(&self) -> Option<String> {
-        self.problem.lock().clone()
+        let problems = self.problems.lock();
+        (!problems.is_empty()).then(|| problems.values().cloned().collect::<Vec<_>>().join("\n"))
     }
 }

@@ -258,7 +258,6 @@ impl Intake {
     /// They pass every check again, at the prices of the block that was built last. What is not valid any more is dropped
     /// as if it had waited here all the time; deposits are derived again and not kept. They are not announced again to
     /// subscribers of new transactions. Nothing changes when the state cannot be read.
-    #[cfg_attr(not(test), expect(dead_code, reason = "nothing derives the chain from L1 yet"))]
     pub(crate) fn give_back(
         &self,
         transactions: impl IntoIterator<Item = Arc<Transaction>>,

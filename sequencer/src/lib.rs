@@ -1,7 +1,7 @@
 //! The spine of Millrace: it joins the crates into a node.
 //!
-//! Suggested reading order: `node` (what a node consists of), `builder` (the life of a block), `intake` and `mempool`
-//! (how transactions come in), `journal` (when they are safe), `chain` and `backend` (how they are seen), `recovery`.
+//! Suggested reading order: `node` with `foundation` and `l1_side` (what a node consists of), `builder` (the life of a
+//! block), `deriver` (what L1 makes of it), `intake` and `mempool` (how transactions come in), `journal` (when they are safe), `chain` and `backend` (how they are seen), `recovery`.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
@@ -13,26 +13,45 @@ mod chain;
 mod cli;
 mod clock;
 mod config;
+mod deploy;
+mod deriver;
+mod devnet;
+mod foundation;
 mod genesis;
 mod health;
 pub mod index;
 mod intake;
 pub mod journal;
 mod l1_cost;
+mod l1_side;
+mod l2_ref;
 pub mod mempool;
 mod metrics;
 mod node;
 mod ops;
+mod posting;
 mod recent;
 mod recovery;
 mod replay;
+mod rollup;
 mod roots;
+mod verify;
 mod view;
 
 pub use crate::{
-    banner::{Listening, banner},
-    cli::{Cli, Command, ConfigCommand, NodeArgs},
-    config::{Config, FileError, LogFormat, SettingError, Settings, Span},
-    node::run_dev,
+    banner::{Listening, banner, devnet_banner},
+    cli::{
+        Cli, Command, ConfigCommand, DeployArgs, DevnetArgs, NodeArgs, RollupArgs, RollupFiles,
+        VerifyArgs,
+    },
+    config::{
+        BatcherConfig, BatcherSettings, Carrier, Compression, Config, FileError, Format, KeySource,
+        L1Config, L1Settings, LogFormat, SettingError, Settings, Span,
+    },
+    deploy::{Funded, NewRollup, deploy},
+    devnet::{Devnet, DevnetListening, run_devnet},
+    node::{Role, run_dev, run_node},
     replay::run as replay,
+    rollup::Rollup,
+    verify::verify,
 };

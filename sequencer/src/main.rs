@@ -1,14 +1,18 @@
 //! The binary: reads the command line, sets up logs and signals, and hands over to the library.
 
 use std::{
+    future::Future,
     io::{self, IsTerminal, Write},
     process::ExitCode,
 };
 
 use anyhow::Context;
 use clap::Parser;
+use millrace_protocol::RollupConfig;
 use millrace_sequencer::{
-    Cli, Command, Config, ConfigCommand, LogFormat, NodeArgs, Settings, banner, replay, run_dev,
+    Cli, Command, Config, ConfigCommand, DeployArgs, Devnet, DevnetArgs, Listening, LogFormat,
+    NodeArgs, Rollup, RollupArgs, Settings, VerifyArgs, banner, devnet_banner, replay, run_dev,
+    run_devnet, run_node,
 };
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -20,6 +24,10 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Dev(args) => dev(*args),
+        Command::Devnet(args) => devnet(*args),
+        Command::Node(args) => node(*args),
+        Command::Deploy(args) => deploy(&args),
+        Command::Verify(args) => verify(*args),
         Command::Replay { files } => replay(&files, &mut io::stdout().lock()),
         Command::Config { command: ConfigCommand::Check { file } } => check(&file),
     };
@@ -35,33 +43,92 @@ fn main() -> ExitCode {
 
 /// Runs a development chain until a signal ends it.
 fn dev(args: NodeArgs) -> anyhow::Result<bool> {
+    with_config(args, async |config| {
+        let announce = |listening: &_| drop(banner(&mut io::stdout().lock(), listening));
+        run_dev(config, announce, signals()?).await.map(|()| true)
+    })
+}
+
+/// Runs a rollup with everything around it until a signal ends it.
+fn devnet(args: DevnetArgs) -> anyhow::Result<bool> {
+    let DevnetArgs { anvil, l1_port, l1_block_time, node } = args;
+    let devnet = Devnet { anvil, l1_port, l1_block_time_s: l1_block_time };
+    with_config(node, async |config| {
+        let announce = |listening: &_| drop(devnet_banner(&mut io::stdout().lock(), listening));
+        run_devnet(config, devnet, announce, signals()?).await.map(|()| true)
+    })
+}
+
+/// Runs a node of a rollup until a signal ends it.
+fn node(args: RollupArgs) -> anyhow::Result<bool> {
+    let RollupArgs { role, rollup, node } = args;
+    with_config(node, async |config| {
+        let rollup = Rollup::read(&rollup.rollup, rollup.genesis.as_deref())?;
+        let announce = |listening: &Listening| {
+            let Listening { rpc, ops, .. } = listening;
+            writeln!(io::stdout(), "Ready. JSON-RPC http://{rpc}, metrics http://{ops}/metrics")
+                .ok();
+        };
+        run_node(config, rollup, role, announce, signals()?).await.map(|()| true)
+    })
+}
+
+/// Puts a rollup on L1.
+fn deploy(args: &DeployArgs) -> anyhow::Result<bool> {
+    start_logs(&Settings::defaults())?;
+    let rollup = runtime()?.block_on(millrace_sequencer::deploy(args))?;
+    let RollupConfig { deposit_contract, system_config_contract, batch_inbox, .. } =
+        &*rollup.config;
+    let mut out = io::stdout().lock();
+    writeln!(out, "Portal         {deposit_contract}")?;
+    writeln!(out, "System config  {system_config_contract}")?;
+    writeln!(out, "Batch inbox    {batch_inbox}")?;
+    writeln!(out, "Files          {}", args.out.display())?;
+    Ok(true)
+}
+
+/// Derives a chain from L1 alone.
+fn verify(args: VerifyArgs) -> anyhow::Result<bool> {
+    let VerifyArgs { rollup, against, node } = args;
+    with_config(node, async |config| {
+        let rollup = Rollup::read(&rollup.rollup, rollup.genesis.as_deref())?;
+        millrace_sequencer::verify(config, rollup, against, &mut io::stdout()).await
+    })
+}
+
+/// Puts the settings together, starts logs and the runtime, and does something with the configuration.
+fn with_config(
+    args: NodeArgs,
+    work: impl AsyncFnOnce(Config) -> anyhow::Result<bool>,
+) -> anyhow::Result<bool> {
     let file = args.config.as_deref().map(Settings::from_file).transpose()?.unwrap_or_default();
     let settings = args.settings.or(file).or(Settings::defaults());
     start_logs(&settings)?;
-    let config = match Config::from_settings(&settings) {
-        Ok(config) => config,
+    match Config::from_settings(&settings) {
+        Ok(config) => runtime()?.block_on(work(config)),
         Err(problems) => {
             for problem in problems {
                 writeln!(io::stderr(), "millrace: {problem}")?;
             }
-            return Ok(false);
+            Ok(false)
         }
-    };
-    let runtime = tokio::runtime::Runtime::new().context("start the async runtime")?;
-    runtime.block_on(async {
-        let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
-        let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
-        let shutdown = async move {
-            tokio::select! {
-                _ = terminate.recv() => tracing::info!(signal = "SIGTERM", "stopping"),
-                _ = interrupt.recv() => tracing::info!(signal = "SIGINT", "stopping"),
-            }
-        };
-        // A closed stdout, as after `millrace dev | head`, is no reason to stop a chain.
-        let announce = |listening: &_| drop(banner(&mut io::stdout().lock(), listening));
-        run_dev(config, announce, shutdown).await
-    })?;
-    Ok(true)
+    }
+}
+
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Runtime::new().context("start the async runtime")
+}
+
+/// Resolves when the process is asked to end.
+fn signals() -> anyhow::Result<impl Future<Output = ()> + Send + 'static> {
+    let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => tracing::info!(signal = "SIGTERM", "stopping"),
+            _ = interrupt.recv() => tracing::info!(signal = "SIGINT", "stopping"),
+        }
+    })
 }
 
 /// Checks a configuration file and prints what would be in force.

@@ -1,10 +1,16 @@
 //! What the node counts about itself, in Prometheus' text form on the ops address.
 
 mod executor;
+mod figures;
+mod l1;
+mod posting;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
+use millrace_batcher::Handle;
+use millrace_derivation::L2Ref;
 use millrace_executor::Executor;
+use millrace_l1::L1Metrics;
 use millrace_types::SealedHeader;
 use prometheus::{
     Encoder, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
@@ -13,7 +19,7 @@ use prometheus::{
 
 use crate::mempool::DropReason;
 
-use self::executor::ExecutorFigures;
+use self::{executor::ExecutorFigures, l1::L1Figures, posting::BatcherFigures};
 
 /// Every metric of the process. Names and labels are fixed here and nowhere else.
 #[derive(Debug)]
@@ -29,6 +35,15 @@ pub(crate) struct Metrics {
     submissions: IntCounterVec,
     drops: IntCounterVec,
     waypoints_unusable: IntCounter,
+    stalled: IntGauge,
+    blocks_taken_back: IntCounter,
+    contradictions: IntCounter,
+    safe_number: IntGauge,
+    safe_timestamp: IntGauge,
+    finalized_number: IntGauge,
+    finalized_timestamp: IntGauge,
+    l1_reorgs: IntCounter,
+    l1_reorg_depth: IntGauge,
 }
 
 impl Metrics {
@@ -94,8 +109,81 @@ impl Metrics {
                 "millrace_journal_waypoints_unusable_total",
                 "Blocks executed again without the waypoints that the journal had, because it could not read them."
             )),
+            stalled: register!(IntGauge::new(
+                "millrace_builder_stalled",
+                "1 while no blocks can be made for want of an L1 origin, else 0."
+            )),
+            blocks_taken_back: register!(IntCounter::new(
+                "millrace_blocks_taken_back_total",
+                "Blocks that were taken back because L1 was reorganized or said otherwise."
+            )),
+            contradictions: register!(IntCounter::new(
+                "millrace_derivation_contradictions_total",
+                "Blocks derived from L1 that were not the ones that we had."
+            )),
+            safe_number: register!(IntGauge::new(
+                "millrace_safe_number",
+                "Number of the newest block that was derived from L1."
+            )),
+            safe_timestamp: register!(IntGauge::new(
+                "millrace_safe_timestamp_seconds",
+                "Timestamp of the newest block that was derived from L1."
+            )),
+            finalized_number: register!(IntGauge::new(
+                "millrace_finalized_number",
+                "Number of the newest block that was derived from final blocks of L1."
+            )),
+            finalized_timestamp: register!(IntGauge::new(
+                "millrace_finalized_timestamp_seconds",
+                "Timestamp of the newest block that was derived from final blocks of L1."
+            )),
+            l1_reorgs: register!(IntCounter::new(
+                "millrace_l1_reorgs_total",
+                "Reorganizations of L1 that were seen."
+            )),
+            l1_reorg_depth: register!(IntGauge::new(
+                "millrace_l1_reorg_depth",
+                "L1 blocks that the last reorganization took away."
+            )),
             registry,
         }
+    }
+
+    /// Shows what is counted of L1 and of posting to it.
+    pub(crate) fn export_l1(&self, l1: Arc<L1Metrics>, batcher: Option<&Handle>) {
+        self.registry.register(Box::new(L1Figures::new(l1))).expect("new metrics");
+        if let Some(batcher) = batcher {
+            let figures = BatcherFigures::new(batcher.figures(), batcher.backlog());
+            self.registry.register(Box::new(figures)).expect("new metrics");
+        }
+    }
+
+    /// Whether blocks cannot be made.
+    pub(crate) fn stalled(&self, stalled: bool) {
+        self.stalled.set(stalled.into());
+    }
+
+    pub(crate) fn taken_back(&self, blocks: usize) {
+        self.blocks_taken_back.inc_by(blocks as u64);
+    }
+
+    pub(crate) fn contradicted(&self) {
+        self.contradictions.inc();
+    }
+
+    pub(crate) fn safe(&self, block: &L2Ref) {
+        self.safe_number.set(block.id.number as i64);
+        self.safe_timestamp.set(block.timestamp as i64);
+    }
+
+    pub(crate) fn finalized(&self, block: &L2Ref) {
+        self.finalized_number.set(block.id.number as i64);
+        self.finalized_timestamp.set(block.timestamp as i64);
+    }
+
+    pub(crate) fn l1_reorg(&self, depth: u64) {
+        self.l1_reorgs.inc();
+        self.l1_reorg_depth.set(depth as i64);
     }
 
     /// What the journal had to say while the chain was brought back.

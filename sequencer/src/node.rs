@@ -1,31 +1,28 @@
 //! A running node: opens everything, wires it, and takes it down in order.
 
-use std::{fs, future::Future, io::Write, path::Path, sync::Arc, time::Duration};
+use std::{fs, future::Future, sync::Arc, time::Duration};
 
 use anyhow::{Context, bail};
+use futures::FutureExt;
 use millrace_contracts::{DevGenesis, Genesis};
-use millrace_executor::{Executor, ExecutorConfig};
 use millrace_protocol::OpFork;
-use millrace_state::State;
-use millrace_types::SealedHeader;
 use tokio::{net::TcpListener, sync::watch};
 
 use crate::{
     backend::NodeBackend,
     banner::Listening,
-    builder::{Builder, NoL1},
-    chain::{Chain, Resources},
+    builder::{Builder, L1Origins, NoL1, Orders, Origin},
     clock,
-    config::Config,
-    genesis,
+    config::{Config, L1Config},
+    deriver::Goal,
+    foundation::{Foundation, Home},
     health::Health,
-    index::Index,
     intake::Intake,
-    journal::{ChainIdentity, DataDir, Journal, Location},
+    l1_side::{L1Side, Links, Posting},
     mempool::{Mempool, Rules},
     metrics::Metrics,
     ops,
-    recovery::Recovery,
+    rollup::{Rollup, write_durably},
 };
 
 /// What the first transaction of each block may use. Whoever asks for more than the rest would fit no block, ever.
@@ -34,71 +31,73 @@ const L1_ATTRIBUTES_GAS: u64 = 1_000_000;
 /// How long the ops server may take to end. Its clients are machines that ask again elsewhere.
 const OPS_SHUTDOWN_MAX: Duration = Duration::from_secs(2);
 
+/// What a node of a rollup is there for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Role {
+    /// It makes the chain's blocks, and posts them if it has a batcher's key. One a chain.
+    Sequencer,
+    /// It derives the chain from L1 and serves it.
+    Verifier,
+}
+
+/// Where a node's blocks come from.
+enum Source {
+    /// From its users alone: there is no L1.
+    Users(Genesis),
+    /// From its users, and L1 has the last word; or from L1 alone.
+    L1 { rollup: Rollup, role: Role, l1: L1Config },
+}
+
 /// Runs a development chain, without L1, until `shutdown`. `announce` hears where it is once it serves.
 pub async fn run_dev(
     config: Config,
     announce: impl FnOnce(&Listening),
-    shutdown: impl Future<Output = ()>,
+    shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> anyhow::Result<()> {
-    // Dropped last: a temporary directory goes when everything in it is closed.
-    let (path, temporary) = match &config.data_dir {
-        Some(path) => (path.clone(), None),
-        None => {
-            let dir = tempfile::Builder::new().prefix("millrace-").tempdir();
-            let dir = dir.context("make a temporary data directory")?;
-            (dir.path().to_owned(), Some(dir))
+    let home = Home::open(&config)?;
+    let genesis = dev_genesis(&home, &config)?;
+    run(home, config, Source::Users(genesis), announce, shutdown).await
+}
+
+/// Runs a node of a rollup until `shutdown`. `announce` hears where it is once it serves.
+pub async fn run_node(
+    config: Config,
+    rollup: Rollup,
+    role: Role,
+    announce: impl FnOnce(&Listening),
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> anyhow::Result<()> {
+    let Some(l1) = config.l1.clone() else { bail!("l1.url: a node of a rollup has to reach L1") };
+    let home = Home::open(&config)?;
+    run(home, config, Source::L1 { rollup, role, l1 }, announce, shutdown).await
+}
+
+async fn run(
+    home: Home,
+    config: Config,
+    source: Source,
+    announce: impl FnOnce(&Listening),
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> anyhow::Result<()> {
+    let shutdown = shutdown.boxed().shared();
+    let genesis = match &source {
+        Source::Users(genesis) => genesis,
+        Source::L1 { rollup, .. } => &rollup.genesis,
+    };
+    let laid = Foundation::lay(&home, &config, genesis, shutdown.clone()).await?;
+    let Some(Foundation { chain, executor }) = laid else { return Ok(()) };
+    let side = match &source {
+        Source::Users(_) => None,
+        Source::L1 { rollup, l1, .. } => {
+            Some(L1Side::new(l1, rollup.config.clone(), &chain).await.context("prepare L1")?)
         }
     };
-    let data_dir = DataDir::lock(&path).context("open the data directory")?;
-    rayon::ThreadPoolBuilder::new()
-        .num_threads(config.threads)
-        .thread_name(|index| format!("worker-{index}"))
-        .build_global()
-        .context("start the worker threads")?;
-
-    let genesis = dev_genesis(data_dir.path(), &config)?;
-    let spec = Arc::new(genesis.spec.clone());
-    let (state, genesis_header) = open_state(&data_dir.path().join("state"), &config, &genesis)?;
-    let location = match &config.journal {
-        Some(location) => location.clone(),
-        None => Location::from(data_dir.path().join("journal.sqlite")),
+    let posting = match (&side, &source) {
+        (Some(side), Source::L1 { role: Role::Sequencer, l1, .. }) => {
+            Posting::new(&config.batcher, l1, side, &chain)?
+        }
+        _ => None,
     };
-    let identity = ChainIdentity { chain_id: spec.chain_id(), genesis_hash: genesis_header.hash() };
-    let mut journal = Journal::open(&location, identity).await.context("open the journal")?;
-    if config.journal_waypoints {
-        let state = state.clone();
-        journal = journal.keeping_waypoints(move || state.checkpoint_block());
-    }
-    let index = Index::open(&data_dir.path().join("index")).context("open the index")?;
-    let index = Arc::new(index);
-    let executor = Executor::new(
-        spec.clone(),
-        ExecutorConfig { call_gas_max: config.call_gas_max, threads: config.threads, eager: false },
-    );
-
-    let recovery = Recovery {
-        executor: &executor,
-        state: &state,
-        journal: &journal,
-        index: &index,
-        genesis: &genesis_header,
-    };
-    let mut shutdown = std::pin::pin!(shutdown);
-    let (tip, hashes) = tokio::select! {
-        recovered = recovery.run() => recovered.context("recover the chain")?,
-        // What was executed again so far is not lost: the next start goes on from the state's last checkpoint.
-        () = &mut shutdown => return Ok(()),
-    };
-    let resources = Resources {
-        spec: spec.clone(),
-        journal,
-        index,
-        state,
-        hashes,
-        genesis: genesis_header,
-        tip,
-    };
-    let chain = Arc::new(Chain::new(resources));
 
     let rpc_listener = TcpListener::bind(config.rpc_addr)
         .await
@@ -109,36 +108,47 @@ pub async fn run_dev(
     let listening = Listening {
         rpc: rpc_listener.local_addr().context("read the RPC address")?,
         ops: ops_listener.local_addr().context("read the ops address")?,
-        chain_id: spec.chain_id(),
+        chain_id: chain.spec.chain_id(),
         block: chain.head().block.block.number(),
-        data_dir: path,
-        temporary: temporary.is_some(),
+        data_dir: home.path.clone(),
+        temporary: home.is_temporary(),
     };
 
     let health = Arc::new(Health::default());
     let metrics = Arc::new(Metrics::new(executor.clone()));
     metrics.recovered(chain.journal.waypoints_unusable());
-    let base_fee = chain.head().block.block.header.base_fee_per_gas.unwrap_or_default();
-    let usable_gas = config.gas_limit - L1_ATTRIBUTES_GAS;
-    let rules = Rules { tip_min: config.pool_tip_min, ..Rules::new(spec.chain_id(), usable_gas) };
+    let head = chain.head().block.block.header.clone();
+    let base_fee = head.base_fee_per_gas.unwrap_or_default();
+    let usable_gas = source.gas_limit(&config, head.gas_limit).saturating_sub(L1_ATTRIBUTES_GAS);
+    let rules =
+        Rules { tip_min: config.pool_tip_min, ..Rules::new(chain.spec.chain_id(), usable_gas) };
     let pool = Mempool::new(config.pool.clone(), base_fee);
     let (intake, woken) = Intake::new(chain.clone(), rules, pool, metrics.clone());
 
+    if let Some(side) = &side {
+        let posting = posting.as_ref().map(|posting| &posting.handle);
+        metrics.export_l1(side.client.metrics().clone(), posting);
+    }
+
     let (stop_building, stop) = watch::channel(false);
+    let (orders, ordered) = Orders::new();
+    let throttle = match &posting {
+        Some(posting) => posting.throttle(health.clone()),
+        None => watch::channel(false).1,
+    };
     let builder = Builder {
         chain: chain.clone(),
         intake: intake.clone(),
         woken,
         executor: executor.clone(),
-        origin: Box::new(NoL1 {
-            genesis_timestamp: genesis.timestamp,
-            l1_fees: DevGenesis::L1_FEES,
-        }),
-        gas_limit: config.gas_limit,
-        block_time_s: config.block_time_s,
+        origin: source.origin(&config, side.as_ref()),
+        orders: ordered,
+        throttle,
+        block_time_s: source.block_time_s(&config),
         health: health.clone(),
         metrics: metrics.clone(),
         runtime: tokio::runtime::Handle::current(),
+        stalled: None,
         stop,
     };
     let mut building = tokio::task::spawn_blocking(move || builder.run());
@@ -146,19 +156,46 @@ pub async fn run_dev(
     let (stop_serving, stopped) = watch::channel(false);
     let until_stopped = || {
         let mut stopped = stopped.clone();
-        async move { stopped.wait_for(|stopped| *stopped).await.map_or((), drop) }
+        async move { stopped.wait_for(|stopped| *stopped).await.map_or((), drop) }.boxed().shared()
     };
-    let backend = Arc::new(NodeBackend::new(chain.clone(), intake.clone(), executor));
+    let heads = side.as_ref().map(|side| side.heads.clone());
+    let backend = Arc::new(NodeBackend::new(chain.clone(), intake.clone(), executor, heads));
     let mut rpc =
         tokio::spawn(millrace_rpc::serve(config.rpc, backend, rpc_listener, until_stopped()));
-    let mut ops = tokio::spawn(ops::serve(ops_listener, health, metrics, until_stopped()));
+    let mut ops =
+        tokio::spawn(ops::serve(ops_listener, health.clone(), metrics.clone(), until_stopped()));
+    let posted = posting.as_ref().map(|posting| posting.handle.clone());
+    let mut l1 = match side {
+        None => L1Tasks::default(),
+        Some(side) => {
+            let links = Links {
+                chain: chain.clone(),
+                orders,
+                health,
+                metrics: metrics.clone(),
+                goal: Goal::Follow,
+                on_progress: Box::new(move |derived| {
+                    if let Some(posted) = &posted {
+                        posted.derived(derived);
+                    }
+                }),
+            };
+            let running = side.run(links, until_stopped());
+            L1Tasks {
+                deriving: Some(running.deriving),
+                following: Some(running.following),
+                posting: posting.map(|posting| posting.run(until_stopped())),
+            }
+        }
+    };
     tracing::info!(chain_id = listening.chain_id, rpc = %listening.rpc, ops = %listening.ops, block = listening.block, "serving");
     announce(&listening);
 
-    // Either we are asked to end, or the builder cannot go on; in both cases nothing more is taken, then nothing is
+    // Either we are asked to end, or somebody cannot go on; in both cases nothing more is taken, then nothing is
     // served, and what is journaled reaches the state's disk.
+    let mut failure = None;
     let built = tokio::select! {
-        () = &mut shutdown => {
+        () = shutdown => {
             intake.close("the sequencer is shutting down");
             stop_building.send_replace(true);
             building.await
@@ -166,6 +203,12 @@ pub async fn run_dev(
         built = &mut building => {
             intake.close("the sequencer has stopped");
             built
+        }
+        ended = l1.ended() => {
+            intake.close("the sequencer has stopped");
+            failure = Some(ended);
+            stop_building.send_replace(true);
+            building.await
         }
         ended = &mut rpc => {
             stop_building.send_replace(true);
@@ -177,6 +220,7 @@ pub async fn run_dev(
         }
     };
     stop_serving.send_replace(true);
+    l1.join().await;
     rpc.await.context("join the RPC server")?;
     match tokio::time::timeout(OPS_SHUTDOWN_MAX, &mut ops).await {
         Ok(ended) => ended.context("join the ops server")?.context("serve ops")?,
@@ -184,14 +228,98 @@ pub async fn run_dev(
         Err(_) => ops.abort(),
     }
     built.context("join the builder")?.context("build blocks")?;
+    if let Some(failure) = failure {
+        return Err(failure);
+    }
     tokio::task::block_in_place(|| chain.state.flush()).context("write the last checkpoint")?;
     tracing::info!(block = chain.head().block.block.number(), "stopped");
     Ok(())
 }
 
+impl Source {
+    /// The gas limit of the blocks to come, as far as it is known.
+    fn gas_limit(&self, config: &Config, newest: u64) -> u64 {
+        match self {
+            Self::Users(_) => config.gas_limit,
+            // L1's system config may change it any time.
+            Self::L1 { .. } => newest,
+        }
+    }
+
+    fn block_time_s(&self, config: &Config) -> u64 {
+        match self {
+            Self::Users(_) => config.block_time_s,
+            Self::L1 { rollup, .. } => rollup.config.block_time,
+        }
+    }
+
+    /// Who chooses the origins of blocks; nobody if none are made here.
+    fn origin(&self, config: &Config, side: Option<&L1Side>) -> Option<Box<dyn Origin>> {
+        match (self, side) {
+            (Self::Users(genesis), _) => Some(Box::new(NoL1 {
+                spec: Arc::new(genesis.spec.clone()),
+                genesis_timestamp: genesis.timestamp,
+                l1_fees: DevGenesis::L1_FEES,
+                gas_limit: config.gas_limit,
+            })),
+            (Self::L1 { rollup, role: Role::Sequencer, l1 }, Some(side)) => {
+                Some(Box::new(L1Origins {
+                    rollup: rollup.config.clone(),
+                    window: side.window.clone(),
+                    confirmations: l1.confirmations,
+                }))
+            }
+            (Self::L1 { .. }, _) => None,
+        }
+    }
+}
+
+/// The tasks of a node's L1 side, if it has one.
+#[derive(Default)]
+struct L1Tasks {
+    following: Option<tokio::task::JoinHandle<()>>,
+    deriving: Option<tokio::task::JoinHandle<anyhow::Result<()>>>,
+    posting: Option<tokio::task::JoinHandle<anyhow::Result<()>>>,
+}
+
+impl L1Tasks {
+    /// Why one of them ended by itself. None of them should.
+    async fn ended(&mut self) -> anyhow::Error {
+        async fn end(
+            task: &mut Option<tokio::task::JoinHandle<anyhow::Result<()>>>,
+        ) -> anyhow::Error {
+            let Some(running) = task else { return std::future::pending().await };
+            let ended = running.await;
+            *task = None;
+            match ended {
+                Ok(Err(error)) => error,
+                Ok(Ok(())) => anyhow::anyhow!("it ended by itself"),
+                Err(error) => error.into(),
+            }
+        }
+        let Self { deriving, posting, .. } = self;
+        tokio::select! {
+            error = end(deriving) => error.context("derivation has ended"),
+            error = end(posting) => error.context("the batcher has ended"),
+        }
+    }
+
+    /// Waits for them to end, as they were told to.
+    async fn join(self) {
+        for task in [self.deriving, self.posting].into_iter().flatten() {
+            if let Ok(Err(error)) = task.await {
+                tracing::error!(error = format!("{error:#}"), "the L1 side ended badly");
+            }
+        }
+        if let Some(following) = self.following {
+            following.await.ok();
+        }
+    }
+}
+
 /// The genesis of the chain in this directory: the one that was written when it began, or a new one.
-fn dev_genesis(data_dir: &Path, config: &Config) -> anyhow::Result<Genesis> {
-    let path = data_dir.join("genesis.json");
+fn dev_genesis(home: &Home, config: &Config) -> anyhow::Result<Genesis> {
+    let path = home.file("genesis.json");
     let text = match fs::read_to_string(&path) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
@@ -210,7 +338,7 @@ fn dev_genesis(data_dir: &Path, config: &Config) -> anyhow::Result<Genesis> {
     if genesis.spec.chain_id() != config.chain_id {
         bail!(
             "chain_id: the chain in {} has id {}, not {}",
-            data_dir.display(),
+            home.path.display(),
             genesis.spec.chain_id(),
             config.chain_id
         );
@@ -219,36 +347,4 @@ fn dev_genesis(data_dir: &Path, config: &Config) -> anyhow::Result<Genesis> {
         bail!("{}: blocks are built by Isthmus' rules only, from genesis on", path.display());
     }
     Ok(genesis)
-}
-
-/// Writes a file so that after a crash it is there whole or not at all.
-fn write_durably(path: &Path, text: &str) -> anyhow::Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let context = || format!("write {}", path.display());
-    let mut file = tempfile::NamedTempFile::new_in(folder).with_context(context)?;
-    file.write_all(text.as_bytes()).with_context(context)?;
-    file.as_file().sync_all().with_context(context)?;
-    file.persist(path).with_context(context)?;
-    fs::File::open(folder).and_then(|folder| folder.sync_all()).with_context(context)
-}
-
-/// Opens the state, or creates it from the genesis; with it, the genesis block's header.
-fn open_state(
-    path: &Path,
-    config: &Config,
-    genesis: &Genesis,
-) -> anyhow::Result<(State, SealedHeader)> {
-    let header = genesis::header(genesis);
-    let state = match State::open(path, config.state.clone()) {
-        Ok(state) => state,
-        Err(millrace_state::OpenError::Missing) => {
-            let (state, root) = State::create(path, config.state.clone(), &genesis.state_diff())
-                .context("create the state")?;
-            // Two ways to the same root: that of the trie that we maintain, and that of a library from scratch.
-            assert_eq!(root.state_root, header.state_root, "the genesis state has another root");
-            state
-        }
-        Err(error) => return Err(error).context("open the state"),
-    };
-    Ok((state, header))
 }

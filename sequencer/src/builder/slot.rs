@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-/// How far the chain may lag behind the clock and still catch up block by block. Further behind, as after a night in
-/// which nothing ran, a chain without L1 leaves the time out: nobody derives it from anywhere, and thousands of empty
-/// blocks would help nobody.
+/// How far a chain without L1 may lag behind the clock and still catch up block by block. Further behind, as after a night
+/// in which nothing ran, it leaves the time out: nobody derives it from anywhere, and thousands of empty blocks would help
+/// nobody. With L1 every slot has its block.
 const LAG_S_MAX: u64 = 60;
 
 /// Seconds between blocks, and what follows from it.
@@ -15,17 +15,20 @@ const LAG_S_MAX: u64 = 60;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct SlotClock {
     block_time_s: u64,
+    /// Whether time in which nothing ran may be left out.
+    may_skip: bool,
 }
 
 impl SlotClock {
-    pub(crate) const fn new(block_time_s: u64) -> Self {
-        Self { block_time_s }
+    pub(crate) const fn new(block_time_s: u64, may_skip: bool) -> Self {
+        Self { block_time_s, may_skip }
     }
 
     /// The timestamp of the block after one of `parent_s`, when it is opened at `now`, the time since the epoch.
     pub(crate) fn next_timestamp(&self, parent_s: u64, now: Duration) -> u64 {
         let due = parent_s + self.block_time_s;
-        if due + LAG_S_MAX < now.as_secs() { now.as_secs() + 1 } else { due }
+        let sleeps = self.may_skip && due + LAG_S_MAX < now.as_secs();
+        if sleeps { now.as_secs() + 1 } else { due }
     }
 
     /// How long a block of this timestamp, opened at `now`, stays open.
@@ -40,7 +43,7 @@ mod tests {
     use super::*;
 
     fn check(block_time_s: u64, parent_s: u64, now_ms: u64, timestamp_s: u64, open_ms: u64) {
-        let (clock, now) = (SlotClock::new(block_time_s), Duration::from_millis(now_ms));
+        let (clock, now) = (SlotClock::new(block_time_s, true), Duration::from_millis(now_ms));
         assert_eq!(clock.next_timestamp(parent_s, now), timestamp_s);
         assert_eq!(clock.open_for(timestamp_s, now), Duration::from_millis(open_ms));
     }
@@ -63,6 +66,12 @@ mod tests {
         check(1, 100, 161_000, 101, 0);
         check(1, 100, 162_300, 163, 700);
         check(2, 100, 90_000_250, 90_001, 750);
+    }
+
+    #[test]
+    fn on_l1_every_slot_has_its_block() {
+        let clock = SlotClock::new(2, false);
+        assert_eq!(clock.next_timestamp(100, Duration::from_secs(90_000)), 102);
     }
 
     #[test]

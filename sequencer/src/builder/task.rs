@@ -6,30 +6,38 @@
 //!             └───────────┴─────────┴── shown as pending                  shown as latest ─────┘
 //! ```
 //!
-//! A plain thread: nothing here is async but the journal, which it waits for.
+//! A plain thread: nothing here is async but the journal, which it waits for. Orders of derivation come before everything:
+//! the open block is abandoned, its transactions go back to the pool, and what L1 says is done.
 
 use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use crossbeam_channel::{Receiver, RecvTimeoutError};
+use alloy_primitives::BlockNumber;
+use crossbeam_channel::{Receiver, RecvTimeoutError, select};
+use millrace_derivation::Attributes;
 use millrace_executor::{
-    BlockAttributes, ExecuteError, Executor, Group, Limits, OpenBlock, Outcome, assemble,
+    BlockAttributes, ExecuteError, Executed, Executor, Group, Limits, OpenBlock, Outcome, assemble,
 };
 use millrace_protocol::{BaseFeeError, predeploys::SEQUENCER_FEE_VAULT};
-use millrace_types::{ExecutedBlock, SealedHeader};
+use millrace_types::{Block, ExecutedBlock, SealedHeader, Transaction};
 use tokio::sync::watch;
 
 use crate::{
-    builder::{origin::Origin, slot::SlotClock},
-    chain::{Chain, Open, Part},
+    builder::{
+        orders::{Order, Refused},
+        origin::{Derived, Origin, Stalled},
+        slot::SlotClock,
+    },
+    chain::{Chain, Open, Part, RewindError},
     clock,
-    health::Health,
+    health::{Health, Part as HealthPart},
     index::IndexError,
     intake::Intake,
     journal::{AppendError, WriteError},
     l1_cost,
+    mempool::AccountsUnavailable,
     metrics::Metrics,
     roots::{RootsError, apply_for_roots},
     view::ChainView,
@@ -42,17 +50,25 @@ const GROUP_MAX: usize = 512;
 /// How long to wait before a block that could not be journaled is offered to the journal again.
 const RETRY_INTERVAL: Duration = Duration::from_millis(500);
 
-/// Makes blocks. One a process.
+/// How long a builder that cannot go on waits before it looks again, unless an order comes.
+const STALLED_INTERVAL: Duration = Duration::from_millis(100);
+
+/// Writes the chain. One a process.
 pub(crate) struct Builder {
     pub(crate) chain: Arc<Chain>,
     pub(crate) intake: Arc<Intake>,
     pub(crate) woken: Receiver<()>,
     pub(crate) executor: Executor,
-    pub(crate) origin: Box<dyn Origin>,
-    pub(crate) gas_limit: u64,
+    /// Nothing: this node makes no blocks of its own, it only follows L1.
+    pub(crate) origin: Option<Box<dyn Origin>>,
+    pub(crate) orders: Receiver<Order>,
+    /// Turns true when what we make does not reach L1 fast enough: then blocks stay empty until it does.
+    pub(crate) throttle: watch::Receiver<bool>,
     pub(crate) block_time_s: u64,
     pub(crate) health: Arc<Health>,
     pub(crate) metrics: Arc<Metrics>,
+    /// Why no blocks are made, once that has been said.
+    pub(crate) stalled: Option<String>,
     /// The journal is async; this thread waits for it.
     pub(crate) runtime: tokio::runtime::Handle,
     /// Turns true when the block at hand shall be the last.
@@ -77,13 +93,30 @@ pub(crate) enum BuilderError {
     /// The index did not take the block.
     #[error("index block: {0}")]
     Index(#[from] IndexError),
+    /// Blocks could not be taken back.
+    #[error("take blocks back: {0}")]
+    Rewind(#[from] RewindError),
+    /// Transactions that lost their place could not be judged again.
+    #[error("give transactions back to the pool: {0}")]
+    GiveBack(#[from] AccountsUnavailable),
+}
+
+/// How an open block's slot ended.
+enum Slot {
+    /// By the clock.
+    Over,
+    /// An order came: the block is not to be.
+    Cut(Order),
 }
 
 impl Builder {
     /// Makes blocks until told to stop: then the one at hand is finished at its slot's end.
     pub(crate) fn run(mut self) -> Result<(), BuilderError> {
         while !*self.stop.borrow() {
-            self.build_block()?;
+            match self.orders.try_recv() {
+                Ok(order) => self.obey(order, Vec::new())?,
+                Err(_) => self.build_block()?,
+            }
         }
         Ok(())
     }
@@ -91,35 +124,57 @@ impl Builder {
     fn build_block(&mut self) -> Result<(), BuilderError> {
         let head = self.chain.head();
         let parent = head.block.block.header.clone();
-        let clock = SlotClock::new(self.block_time_s);
+        let Some(origin) = &mut self.origin else { return self.wait_for_order() };
+        let clock = SlotClock::new(self.block_time_s, origin.may_skip_time());
         let now = clock::unix_time();
         let timestamp = clock.next_timestamp(parent.timestamp, now);
         let deadline = Instant::now() + clock.open_for(timestamp, now);
 
-        let derived = self.origin.derive(&parent, timestamp);
-        let attributes = BlockAttributes {
-            timestamp,
-            beneficiary: SEQUENCER_FEE_VAULT,
-            gas_limit: self.gas_limit,
-            base_fee: self.chain.spec.next_base_fee(&parent, timestamp)?,
-            prev_randao: derived.prev_randao,
-            parent_beacon_block_root: derived.parent_beacon_block_root,
-            extra_data: self.chain.spec.eip1559_constants(timestamp).to_extra_data().into(),
-            excess_blob_gas: 0,
-            parent,
+        let derived = match origin.derive(&head.block.block, timestamp) {
+            Ok(derived) => derived,
+            Err(stalled) => return self.stall(&stalled),
         };
+        self.go_on();
+        let attributes = self.attributes(parent, timestamp, &derived)?;
+        let Derived { deposits, deposits_only, .. } = derived;
         let base_fee = attributes.base_fee;
         let mut block = self.executor.open(attributes, Arc::new(head.view.clone()))?;
         let mut shown = Shown::default();
-        let group = block.include_deposits(&derived.deposits)?;
+        let group = block.include_deposits(&deposits)?;
         shown.add(&block, &group);
         self.chain.show_open(shown.open(&block));
         // A deposit uses up its sender's nonce, of which the pool may hold transactions.
         self.intake.settle(&[], &group);
-        self.intake.open_block(base_fee, l1_cost::prices_set_by(&derived.deposits));
+        self.intake.open_block(base_fee, l1_cost::prices_set_by(&deposits));
 
-        self.fill(&mut block, &mut shown, deadline)?;
-        self.seal(block)
+        match self.fill(&mut block, &mut shown, deadline, deposits_only)? {
+            Slot::Over => self.seal(block.finish()?).map(drop),
+            Slot::Cut(order) => {
+                drop(block);
+                let abandoned = self.chain.withdraw_open();
+                self.obey(order, abandoned)
+            }
+        }
+    }
+
+    /// What is fixed about the block after `parent`.
+    fn attributes(
+        &self,
+        parent: SealedHeader,
+        timestamp: u64,
+        derived: &Derived,
+    ) -> Result<BlockAttributes, BaseFeeError> {
+        Ok(BlockAttributes {
+            timestamp,
+            beneficiary: SEQUENCER_FEE_VAULT,
+            gas_limit: derived.gas_limit,
+            base_fee: self.chain.spec.next_base_fee(&parent, timestamp)?,
+            prev_randao: derived.prev_randao,
+            parent_beacon_block_root: derived.parent_beacon_block_root,
+            extra_data: derived.eip1559.to_extra_data().into(),
+            excess_blob_gas: 0,
+            parent,
+        })
     }
 
     /// Executes what arrives, in small groups, until the slot ends.
@@ -128,15 +183,28 @@ impl Builder {
         block: &mut OpenBlock,
         shown: &mut Shown,
         deadline: Instant,
-    ) -> Result<(), BuilderError> {
+        deposits_only: bool,
+    ) -> Result<Slot, BuilderError> {
         while Instant::now() < deadline {
-            let gas_left = self.gas_limit - block.gas_used();
-            let candidates: Arc<[_]> = self.intake.take_best(GROUP_MAX, gas_left).into();
+            if let Ok(order) = self.orders.try_recv() {
+                return Ok(Slot::Cut(order));
+            }
+            let gas_left = block.attributes().gas_limit - block.gas_used();
+            let is_open = !deposits_only && !*self.throttle.borrow();
+            let count_max = if is_open { GROUP_MAX } else { 0 };
+            let candidates: Arc<[_]> = self.intake.take_best(count_max, gas_left).into();
             if candidates.is_empty() {
-                match self.woken.recv_deadline(deadline) {
-                    Ok(()) => continue,
-                    Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
+                let left = deadline.saturating_duration_since(Instant::now());
+                let left = if is_open { left } else { left.min(STALLED_INTERVAL) };
+                select! {
+                    recv(self.woken) -> _ => continue,
+                    recv(self.orders) -> order => match order {
+                        Ok(order) => return Ok(Slot::Cut(order)),
+                        Err(_) => std::thread::sleep(left),
+                    },
+                    default(left) => continue,
                 }
+                continue;
             }
             let expired = || Instant::now() >= deadline;
             let limits = Limits { expired: &expired, ..Limits::NONE };
@@ -146,18 +214,137 @@ impl Builder {
             self.chain.show_open(shown.open(block));
             self.intake.settle(&candidates, &group);
         }
+        Ok(Slot::Over)
+    }
+
+    /// Says once why there is no next block, and waits a little.
+    fn stall(&mut self, stalled: &Stalled) -> Result<(), BuilderError> {
+        let problem = format!("no blocks are made: {stalled}");
+        if self.stalled.as_ref() != Some(&problem) {
+            match stalled {
+                Stalled::Deriving => {
+                    tracing::info!("no blocks are made while the chain is derived from L1")
+                }
+                Stalled::OriginGone { .. } | Stalled::Drift { .. } => {
+                    tracing::error!(reason = %stalled, "no blocks are made");
+                }
+            }
+            self.metrics.stalled(true);
+            self.health.set_problem(HealthPart::Builder, problem.clone());
+            self.stalled = Some(problem);
+        }
+        self.wait_for_order()
+    }
+
+    /// Takes back what [`stall`](Self::stall) said.
+    fn go_on(&mut self) {
+        if self.stalled.take().is_some() {
+            tracing::info!("blocks are made again");
+            self.metrics.stalled(false);
+            self.health.clear_problem(HealthPart::Builder);
+        }
+    }
+
+    fn wait_for_order(&mut self) -> Result<(), BuilderError> {
+        match self.orders.recv_timeout(STALLED_INTERVAL) {
+            Ok(order) => self.obey(order, Vec::new()),
+            Err(RecvTimeoutError::Timeout) => Ok(()),
+            Err(RecvTimeoutError::Disconnected) => {
+                std::thread::sleep(STALLED_INTERVAL);
+                Ok(())
+            }
+        }
+    }
+
+    /// Does what derivation wants. Transactions that lose their place go back to the pool, after those of an open block
+    /// that was `abandoned` for it. Whoever waited for the answer may have gone away.
+    fn obey(&mut self, order: Order, abandoned: Vec<Arc<Transaction>>) -> Result<(), BuilderError> {
+        match order {
+            Order::Rewind { to, answer } => {
+                let displaced = self.rewind(to)?;
+                self.give_back(displaced, abandoned)?;
+                answer.send(()).ok();
+            }
+            Order::Adopt { attributes, answer } => {
+                let displaced = self.rewind(attributes.parent.id.number)?;
+                let adopted = self.adopt(&attributes)?;
+                self.give_back(displaced, abandoned)?;
+                answer.send(adopted).ok();
+            }
+        }
         Ok(())
     }
 
+    /// Takes back every block above a number; the transactions in them, but for deposits, have lost their place.
+    fn rewind(&self, to: BlockNumber) -> Result<Vec<Arc<Transaction>>, BuilderError> {
+        if self.chain.head().block.block.number() <= to {
+            return Ok(Vec::new());
+        }
+        let blocks = self.runtime.block_on(self.chain.rewind(to))?;
+        self.metrics.taken_back(blocks.len());
+        Ok(blocks.iter().flat_map(|block| signed(&block.transactions).cloned()).collect())
+    }
+
+    fn give_back(
+        &self,
+        displaced: Vec<Arc<Transaction>>,
+        abandoned: Vec<Arc<Transaction>>,
+    ) -> Result<(), BuilderError> {
+        if displaced.is_empty() && abandoned.is_empty() {
+            return Ok(());
+        }
+        let given_back = self.intake.give_back(displaced.into_iter().chain(abandoned))?;
+        tracing::info!(
+            returned = given_back.returned,
+            refused = given_back.refused,
+            "transactions that lost their place went back to the pool"
+        );
+        Ok(())
+    }
+
+    /// Makes the next block of what L1 says.
+    fn adopt(&self, attributes: &Attributes) -> Result<Result<Arc<Block>, Refused>, BuilderError> {
+        let head = self.chain.head();
+        let parent = head.block.block.header.clone();
+        assert_eq!(
+            (parent.number, parent.hash()),
+            (attributes.parent.id.number, attributes.parent.id.hash),
+            "derivation builds on the safe head, which is part of this chain"
+        );
+        let derived = Derived::from(attributes);
+        let signed = attributes.transactions.iter().cloned().map(Transaction::decode);
+        let signed = signed.map(|transaction| transaction.map(Arc::new));
+        let transactions: Result<Vec<_>, _> =
+            derived.deposits.iter().cloned().map(Ok).chain(signed).collect();
+        let transactions = match transactions {
+            Ok(transactions) => transactions,
+            Err(error) => return Ok(Err(Refused(error.to_string()))),
+        };
+        let block = self.attributes(parent, attributes.timestamp, &derived)?;
+        let view = Arc::new(head.view.clone());
+        let executed = match self.executor.replay(block, &transactions, &[], view) {
+            Ok(executed) => executed,
+            Err(
+                error @ (ExecuteError::InvalidTransaction { .. }
+                | ExecuteError::GasLimitReached { .. }),
+            ) => return Ok(Err(Refused(error.to_string()))),
+            Err(error) => return Err(error.into()),
+        };
+        let diff = executed.diff.clone();
+        let block = self.seal(executed)?;
+        // The pool hears whose nonces have moved.
+        self.intake.settle(&[], &Group { outcomes: Vec::new(), diffs: vec![diff] });
+        Ok(Ok(block))
+    }
+
     /// Gives the block its header, makes it durable, and only then shows it.
-    fn seal(&self, block: OpenBlock) -> Result<(), BuilderError> {
+    fn seal(&self, executed: Executed) -> Result<Arc<Block>, BuilderError> {
         let started = Instant::now();
-        let executed = block.finish()?;
         let number = executed.attributes.number();
         let (view, roots) = apply_for_roots(&self.chain.state, number, &executed.diff, |error| {
-            self.health.set_problem(format!("block {number} waits: {error}"));
+            self.health.set_problem(HealthPart::State, format!("block {number} waits: {error}"));
         })?;
-        self.health.clear_problem();
+        self.health.clear_problem(HealthPart::State);
         let block = assemble(executed, roots);
         let rooted = Instant::now();
         self.journal(&block)?;
@@ -176,7 +363,7 @@ impl Builder {
             journal_time,
         );
         log_block(&block.block.header, block.block.transactions.len(), root_time, journal_time);
-        Ok(())
+        Ok(block.block)
     }
 
     /// Makes the block durable. A full disk closes the door until there is room again; anything worse is the end.
@@ -200,7 +387,7 @@ impl Builder {
                 );
                 tracing::error!(block = number, %error, "journal failed; nothing is acknowledged until it recovers");
                 self.intake.suspend(&problem);
-                self.health.set_problem(problem);
+                self.health.set_problem(HealthPart::Journal, problem);
             }
             if *self.stop.borrow() {
                 // The block was never acknowledged, so nobody misses it.
@@ -211,7 +398,7 @@ impl Builder {
         if complained {
             tracing::info!(block = number, "journal recovered");
             self.intake.resume();
-            self.health.clear_problem();
+            self.health.clear_problem(HealthPart::Journal);
         }
         Ok(())
     }
@@ -261,6 +448,11 @@ impl Shown {
             view: block.view(),
         }
     }
+}
+
+/// All but the deposits.
+fn signed(transactions: &[Arc<Transaction>]) -> impl Iterator<Item = &Arc<Transaction>> {
+    transactions.iter().filter(|transaction| !transaction.is_deposit())
 }
 
 fn log_block(header: &SealedHeader, transactions: usize, root: Duration, journal: Duration) {

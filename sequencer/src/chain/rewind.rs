@@ -34,6 +34,7 @@ use crate::{
     blocking::off_the_runtime,
     index::IndexError,
     journal::{self, ReadError},
+    l2_ref,
     view::ChainView,
 };
 
@@ -180,6 +181,7 @@ impl Chain {
         })?;
         let view = ChainView::new(view, self.hashes.clone());
         self.head.store(Arc::new(Head { block: block.clone(), view }));
+        self.tip.send_replace(l2_ref::id(&block.block));
         self.recent.lock().rewind(block);
         self.hashes.rewind(to);
         Ok(())

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::Span;
+use super::{BatcherSettings, L1Settings, Span};
 
 /// How logs are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
@@ -110,6 +110,15 @@ pub struct Settings {
     /// Whether any web page may call us [default: true].
     #[arg(long, env = "MILLRACE_RPC_CORS", value_name = "BOOL")]
     pub rpc_cors: Option<bool>,
+
+    /// How L1 is reached.
+    #[command(flatten)]
+    #[serde(default)]
+    pub l1: L1Settings,
+    /// How blocks are posted to it.
+    #[command(flatten)]
+    #[serde(default)]
+    pub batcher: BatcherSettings,
 }
 
 impl Settings {
@@ -147,13 +156,21 @@ impl Settings {
             rpc_call_gas_max: Some(50_000_000),
             rpc_timeout: span(30_000),
             rpc_cors: Some(true),
+            l1: L1Settings::defaults(),
+            batcher: BatcherSettings::defaults(),
         }
     }
 
     /// These settings, and where they are silent, the others.
     pub fn or(self, others: Self) -> Self {
         macro_rules! each {
-            ($($key:ident)*) => { Self { $($key: self.$key.or(others.$key)),* } };
+            ($($key:ident)*) => {
+                Self {
+                    $($key: self.$key.or(others.$key),)*
+                    l1: self.l1.or(others.l1),
+                    batcher: self.batcher.or(others.batcher),
+                }
+            };
         }
         each! {
             data_dir rpc_addr ops_addr chain_id block_time gas_limit threads log_format log
@@ -167,12 +184,14 @@ impl Settings {
     /// The same, fit to be shown: a password in a URL is not.
     pub fn redacted(mut self) -> Self {
         self.journal_url = self.journal_url.as_deref().map(redact_url);
+        self.l1 = self.l1.redacted();
+        self.batcher = self.batcher.redacted();
         self
     }
 }
 
 /// Replaces everything between a URL's scheme and its host, and its query, which may hold a password, too.
-fn redact_url(url: &str) -> String {
+pub(super) fn redact_url(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else { return "<redacted>".into() };
     let rest = rest.split('?').next().unwrap_or_default();
     match rest.rsplit_once('@') {

@@ -9,6 +9,8 @@ use prometheus::{
     proto::MetricFamily,
 };
 
+use super::figures::{counter, gauge};
+
 /// Shows an executor's figures as counters.
 pub(super) struct ExecutorFigures {
     executor: Executor,
@@ -31,9 +33,7 @@ impl ExecutorFigures {
             "millrace_executor_threads",
             "Threads that execute a block. Busy over running seconds, divided by this, is their use.",
         );
-        let threads = Gauge::with_opts(opts).expect("a valid metric");
-        threads.set(self.executor.config().threads as f64);
-        threads
+        gauge(opts, self.executor.config().threads as f64)
     }
 
     fn counters(&self) -> Vec<Counter> {
@@ -114,11 +114,4 @@ fn plain(name: &str, help: &str, value: f64) -> Counter {
 
 fn labelled(name: &str, help: &str, label: &str, is: &str, value: f64) -> Counter {
     counter(Opts::new(format!("millrace_executor_{name}"), help).const_label(label, is), value)
-}
-
-/// A counter that has come to this. It is made anew for each scrape: two at a time must not meet in one.
-fn counter(opts: Opts, value: f64) -> Counter {
-    let counter = Counter::with_opts(opts).expect("a valid metric");
-    counter.inc_by(value);
-    counter
 }

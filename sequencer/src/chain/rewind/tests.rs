@@ -87,7 +87,7 @@ impl World {
         let rules = Rules::new(spec.chain_id(), GAS_LIMIT - 1_000_000);
         let pool = Mempool::new(mempool::Limits::default(), 7);
         let (intake, _) = Intake::new(chain.clone(), rules, pool, metrics);
-        let backend = NodeBackend::new(chain.clone(), intake.clone(), executor.clone());
+        let backend = NodeBackend::new(chain.clone(), intake.clone(), executor.clone(), None);
         Self { chain, intake, backend, executor }
     }
 

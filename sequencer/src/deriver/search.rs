@@ -1,0 +1,100 @@
+//! Finding blocks of ours by their origin, which never goes back from one block to the next.
+
+use std::sync::Arc;
+
+use alloy_primitives::BlockNumber;
+use futures::future::{BoxFuture, FutureExt};
+use millrace_derivation::L2Ref;
+use millrace_protocol::{Eip1559ParamsError, RollupConfig, SystemConfig};
+use millrace_types::Block;
+
+use crate::{chain::Chain, journal::ReadError, l2_ref};
+
+/// Why a block could not be looked at.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SearchError {
+    /// The journal could not be read.
+    #[error(transparent)]
+    Journal(#[from] ReadError),
+    /// A block that should be there is not.
+    #[error("block {0} is not in the journal")]
+    Missing(BlockNumber),
+    /// Its header does not say its parameters.
+    #[error("block {number}: {source}")]
+    Parameters {
+        /// The block.
+        number: BlockNumber,
+        /// What is wrong.
+        source: Eip1559ParamsError,
+    },
+}
+
+/// Our chain, with its origins.
+#[derive(Debug, Clone)]
+pub(super) struct Search {
+    pub(super) chain: Arc<Chain>,
+    pub(super) rollup: Arc<RollupConfig>,
+}
+
+impl Search {
+    /// A block, if we have it.
+    ///
+    /// The future is boxed: through the layers of borrowing below, the compiler cannot see that it may change threads.
+    pub(super) fn get(
+        &self,
+        number: BlockNumber,
+    ) -> BoxFuture<'static, Result<Option<Arc<Block>>, ReadError>> {
+        let chain = self.chain.clone();
+        async move { Ok(chain.block(number).await?.map(|served| served.block.clone())) }.boxed()
+    }
+
+    /// A block that is there.
+    pub(super) async fn block(&self, number: BlockNumber) -> Result<Arc<Block>, SearchError> {
+        self.get(number).await?.ok_or(SearchError::Missing(number))
+    }
+
+    /// Where it stands in both chains.
+    pub(super) async fn reference(&self, number: BlockNumber) -> Result<L2Ref, SearchError> {
+        Ok(l2_ref::of_ours(&*self.block(number).await?, &self.rollup))
+    }
+
+    /// The newest block between these two whose origin is not above an L1 block. The first one's is not.
+    pub(super) async fn newest_by_origin(
+        &self,
+        first: BlockNumber,
+        last: BlockNumber,
+        l1_number: u64,
+    ) -> Result<BlockNumber, SearchError> {
+        // The origin of `low` is low enough, that of `high` is not, or there is no such block.
+        let (mut low, mut high) = (first, last + 1);
+        while low + 1 < high {
+            let middle = low + (high - low) / 2;
+            if self.reference(middle).await?.origin.number <= l1_number {
+                low = middle;
+            } else {
+                high = middle;
+            }
+        }
+        Ok(low)
+    }
+
+    /// The system config that held before an L1 block, as our chain up to a safe block tells it.
+    pub(super) async fn system_config_before(
+        &self,
+        l1_number: u64,
+        safe: BlockNumber,
+    ) -> Result<SystemConfig, SearchError> {
+        let genesis = &self.rollup.genesis;
+        if l1_number <= genesis.l1.number {
+            return Ok(genesis.system_config);
+        }
+        let number = self.newest_by_origin(genesis.l2.number, safe, l1_number - 1).await?;
+        if number == genesis.l2.number {
+            return Ok(genesis.system_config);
+        }
+        let block = self.block(number).await?;
+        let attributes = l2_ref::l1_attributes_of_ours(&block);
+        SystemConfig::of_l2_block(&block.header, &attributes)
+            .map_err(|source| SearchError::Parameters { number, source })
+    }
+}

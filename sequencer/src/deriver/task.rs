@@ -1,0 +1,378 @@
+//! The loop: reads L1, derives, and holds what comes out against our chain.
+
+use std::{sync::Arc, time::Duration};
+
+use alloy_primitives::map::HashMap;
+use millrace_batcher::Derived;
+use millrace_derivation::{
+    Attributes, DepositsRefused, Derivation, PushError, SafeBlock, SafeChain, Start, StartError,
+    Step,
+};
+use millrace_l1::{Event, FollowerHandle, ReadError as L1ReadError, Reader};
+use millrace_protocol::{BlockId, L1Block, RollupConfig, SystemConfig};
+use tokio::sync::mpsc;
+
+use super::{
+    agreement,
+    fetching::Fetching,
+    heads::SafeHeads,
+    safe_blocks::{Safe, SafeBlocks},
+    search::{Search, SearchError},
+};
+use crate::{
+    builder::{Gone, L1Window, Orders, Refused},
+    chain::Chain,
+    health::{Health, Part},
+    journal::{FinalizeError, Finalized, ReadError},
+    l2_ref,
+    metrics::Metrics,
+};
+
+/// How long to wait before L1 is asked again for what it did not give.
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Derives the chain from L1 and makes ours agree. One a process.
+pub(crate) struct Deriver {
+    pub(crate) rollup: Arc<RollupConfig>,
+    pub(crate) chain: Arc<Chain>,
+    pub(crate) orders: Orders,
+    pub(crate) reader: Arc<Reader>,
+    pub(crate) follower: FollowerHandle,
+    pub(crate) events: mpsc::Receiver<Event>,
+    /// Where the builder finds origins.
+    pub(crate) window: Arc<L1Window>,
+    pub(crate) heads: Arc<SafeHeads>,
+    pub(crate) health: Arc<Health>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) goal: Goal,
+    /// Hears how far derivation has come, whenever all of L1 that was read is used up.
+    pub(crate) on_progress: Box<dyn Fn(Derived) + Send + Sync>,
+}
+
+/// When derivation ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Goal {
+    /// Never by itself: it follows L1.
+    Follow,
+    /// When this L1 block is read and used up.
+    Until(u64),
+}
+
+/// Why derivation cannot go on. The process has to end: nobody could say what is safe.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DeriverError {
+    /// The thread that writes the chain has ended, and knows why.
+    #[error(transparent)]
+    Gone(#[from] Gone),
+    /// Our own blocks could not be read.
+    #[error(transparent)]
+    Search(#[from] SearchError),
+    /// The journal did not take how far the chain is final.
+    #[error("note the final block: {0}")]
+    Finalized(#[from] FinalizeError),
+    /// There is no beginning.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// Derivation contradicts itself.
+    #[error(transparent)]
+    Deposits(#[from] DepositsRefused),
+    /// L1 says something that this program does not understand.
+    #[error("read L1: {0}")]
+    Unreadable(L1ReadError),
+    /// L1 blocks came in a wrong order: a mistake of ours.
+    #[error("read L1: {0}")]
+    Order(PushError),
+    /// The follower has ended.
+    #[error("L1 is not followed any more")]
+    FollowerEnded,
+}
+
+impl From<ReadError> for DeriverError {
+    fn from(error: ReadError) -> Self {
+        Self::Search(error.into())
+    }
+}
+
+/// How one stretch of deriving ended.
+enum Ended {
+    /// L1 was reorganized below what had been read: derivation begins anew after this L1 block.
+    Reorg(BlockId),
+    /// All that was to be read is read.
+    Done,
+}
+
+impl Deriver {
+    /// Derives from the newest final block on.
+    pub(crate) async fn run(mut self) -> Result<(), DeriverError> {
+        let finalized = self.beginning().await?;
+        let (mut safe, mut read) = (SafeBlocks::new(finalized), finalized.from);
+        loop {
+            self.window.set_complete(false);
+            match self.derive(&mut safe, read).await? {
+                Ended::Done => return Ok(()),
+                Ended::Reorg(to) => read = to,
+            }
+        }
+    }
+
+    /// The newest block that is known to be final, and the L1 block that made it so.
+    async fn beginning(&self) -> Result<Safe, DeriverError> {
+        Ok(match self.chain.journal.finalized() {
+            None => {
+                let genesis = Start::genesis(&self.rollup).safe;
+                Safe { block: genesis, from: self.rollup.genesis.l1 }
+            }
+            Some(finalized) => {
+                let search = self.search();
+                let block = search.reference(finalized.l2.number).await?;
+                Safe { block, from: finalized.l1 }
+            }
+        })
+    }
+
+    fn search(&self) -> Search {
+        Search { chain: self.chain.clone(), rollup: self.rollup.clone() }
+    }
+
+    /// Derives until L1 is reorganized under what was derived.
+    async fn derive(
+        &mut self,
+        safe: &mut SafeBlocks,
+        read: BlockId,
+    ) -> Result<Ended, DeriverError> {
+        let newest = safe.newest().block;
+        let start = Start::resumed(newest, read);
+        let mut derivation = Derivation::new(self.rollup.clone(), start)?;
+        let first = start.first_l1(&self.rollup);
+        let search = self.search();
+        let mut system_config = search.system_config_before(first, newest.id.number).await?;
+        let mut l1 = Fetching::new(self.reader.clone(), self.follower.clone());
+        let mut at_hand = AtHand::default();
+        loop {
+            while let Ok(event) = self.events.try_recv() {
+                if let Some(to) = self.hear(event, safe, derivation.l1()).await? {
+                    return Ok(Ended::Reorg(to));
+                }
+            }
+            match derivation.step(&at_hand) {
+                Step::Attributes(attributes) => {
+                    at_hand = AtHand::default();
+                    self.decide(&mut derivation, safe, &attributes).await?;
+                }
+                Step::NeedSafeBlock { number } => {
+                    let block = search.block(number).await?;
+                    at_hand.0.insert(number, l2_ref::safe_block(&block, &self.rollup));
+                }
+                Step::NeedL1 { number } => {
+                    if let Some(l1) = derivation.l1() {
+                        let (l1_number, safe) = (l1.number, derivation.safe().id.number);
+                        (self.on_progress)(Derived { l1_number, safe });
+                    }
+                    if let Goal::Until(last) = self.goal
+                        && number > last
+                    {
+                        return Ok(Ended::Done);
+                    }
+                    let tip = self.follower.tip().map_or(0, |tip| tip.number);
+                    if number > tip {
+                        self.window.set_complete(tip > 0);
+                        let event = self.events.recv().await.ok_or(DeriverError::FollowerEnded)?;
+                        if let Some(to) = self.hear(event, safe, derivation.l1()).await? {
+                            return Ok(Ended::Reorg(to));
+                        }
+                        continue;
+                    }
+                    let Some(block) = self.read(&mut l1, number, tip, &system_config).await? else {
+                        continue;
+                    };
+                    match derivation.push(&block) {
+                        Ok(()) => {}
+                        // The follower is about to tell how far back it goes.
+                        Err(PushError::Reorg { .. }) => {
+                            l1.forget();
+                            tokio::time::sleep(RETRY_INTERVAL).await;
+                            continue;
+                        }
+                        Err(error) => return Err(DeriverError::Order(error)),
+                    }
+                    system_config = block.system_config;
+                    self.window.push(&block);
+                    self.heads.update(|heads| heads.l1_read = block.header.id());
+                }
+            }
+        }
+    }
+
+    /// Reads an L1 block. Nothing if that has to be tried again.
+    async fn read(
+        &self,
+        l1: &mut Fetching,
+        number: u64,
+        tip: u64,
+        system_config: &SystemConfig,
+    ) -> Result<Option<L1Block>, DeriverError> {
+        let block = match l1.block(number, tip).await {
+            Ok(Some(fetched)) => self.reader.read(&fetched, system_config).await.map(Some),
+            Ok(None) => Ok(None),
+            Err(error) => Err(error),
+        };
+        match block {
+            Ok(Some(block)) => {
+                self.health.clear_problem(Part::Derivation);
+                Ok(Some(block))
+            }
+            Ok(None) => {
+                tokio::time::sleep(RETRY_INTERVAL).await;
+                Ok(None)
+            }
+            Err(error) => self.wait_for_l1(number, error).await,
+        }
+    }
+
+    /// Says what L1 does not give, and waits a little.
+    async fn wait_for_l1(
+        &self,
+        number: u64,
+        error: L1ReadError,
+    ) -> Result<Option<L1Block>, DeriverError> {
+        if let L1ReadError::Deposit { .. } | L1ReadError::TooOld(_) = error {
+            return Err(DeriverError::Unreadable(error));
+        }
+        tracing::warn!(l1_block = number, %error, "L1 does not tell a block; asking again");
+        self.health.set_problem(Part::Derivation, format!("L1 block {number}: {error}"));
+        tokio::time::sleep(RETRY_INTERVAL).await;
+        Ok(None)
+    }
+
+    /// Holds a derived block against ours, and makes it ours if it is not.
+    async fn decide(
+        &mut self,
+        derivation: &mut Derivation,
+        safe: &mut SafeBlocks,
+        attributes: &Arc<Attributes>,
+    ) -> Result<(), DeriverError> {
+        let number = attributes.number();
+        let block = match self.search().get(number).await? {
+            Some(block) => match agreement::compare(&block, attributes) {
+                Ok(()) => block,
+                Err(difference) => {
+                    let ours = block.header.hash();
+                    tracing::error!(
+                        block = number, %ours, %difference, provenance = ?attributes.provenance,
+                        "L1 contradicts our chain: it is taken back to agree"
+                    );
+                    self.metrics.contradicted();
+                    match self.orders.adopt(attributes.clone()).await? {
+                        Ok(block) => block,
+                        Err(refused) => return self.refuse(derivation, number, &refused),
+                    }
+                }
+            },
+            None => match self.orders.adopt(attributes.clone()).await? {
+                Ok(block) => block,
+                Err(refused) => return self.refuse(derivation, number, &refused),
+            },
+        };
+        let reference = l2_ref::of_ours(&block, &self.rollup);
+        derivation.accept(reference);
+        safe.push(Safe { block: reference, from: attributes.derived_from });
+        self.heads.update(|heads| heads.safe = reference);
+        self.metrics.safe(&reference);
+        self.window.forget_below(safe.finalized().block.origin.number);
+        Ok(())
+    }
+
+    fn refuse(
+        &self,
+        derivation: &mut Derivation,
+        number: u64,
+        refused: &Refused,
+    ) -> Result<(), DeriverError> {
+        tracing::warn!(block = number, reason = %refused, "a batch on L1 makes no valid block");
+        Ok(derivation.reject()?)
+    }
+
+    /// Takes note of what happens on L1. When something of what was read is gone, the answer is the newest that stays.
+    async fn hear(
+        &mut self,
+        event: Event,
+        safe: &mut SafeBlocks,
+        read: Option<BlockId>,
+    ) -> Result<Option<BlockId>, DeriverError> {
+        match event {
+            Event::Block(_) => {}
+            Event::Head(head) => self.heads.update(|heads| heads.l1_head = head),
+            Event::Safe(block) => self.heads.update(|heads| heads.l1_safe = block),
+            Event::Finalized(block) => {
+                self.heads.update(|heads| heads.l1_finalized = block);
+                if let Some(newest) = safe.finalize(block.number) {
+                    let finalized = Finalized { l2: newest.block.id, l1: block };
+                    self.note_final(finalized).await?;
+                    self.heads.update(|heads| heads.finalized = newest.block);
+                    self.metrics.finalized(&newest.block);
+                }
+            }
+            Event::Lost { error } => {
+                tracing::error!(%error, "L1 gives no answer; asking on");
+                self.health.set_problem(Part::Derivation, format!("L1 gives no answer: {error}"));
+            }
+            Event::Found => {
+                tracing::info!("L1 gives answers again");
+                self.health.clear_problem(Part::Derivation);
+            }
+            Event::Contradiction { ours, theirs } => {
+                tracing::error!(
+                    ?ours,
+                    ?theirs,
+                    "L1 contradicts what was final; a person must look"
+                );
+                let problem = format!("L1 contradicts its final block {}", ours.number);
+                self.health.set_problem(Part::Derivation, problem);
+            }
+            Event::Reorg { to, from } => {
+                tracing::warn!(to = to.number, from = from.number, "L1 was reorganized");
+                self.metrics.l1_reorg(from.number.saturating_sub(to.number));
+                self.window.truncate(to.number);
+                self.take_back(to.number, safe).await?;
+                return Ok(read.filter(|read| read.number > to.number).map(|_| to));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Writes down how far the chain is final. On a thread of its own: the journal's writing futures stay on theirs.
+    async fn note_final(&self, finalized: Finalized) -> Result<(), DeriverError> {
+        let (chain, runtime) = (self.chain.clone(), tokio::runtime::Handle::current());
+        let note = move || runtime.block_on(chain.journal.set_finalized(finalized));
+        match tokio::task::spawn_blocking(note).await {
+            Ok(noted) => Ok(noted?),
+            Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
+        }
+    }
+
+    /// Takes back whatever refers to L1 blocks that are gone.
+    async fn take_back(&self, l1_number: u64, safe: &mut SafeBlocks) -> Result<(), DeriverError> {
+        safe.forget_above(l1_number);
+        let newest = safe.newest().block;
+        self.heads.update(|heads| heads.safe = newest);
+        self.metrics.safe(&newest);
+        let head = self.chain.head().block.block.number();
+        let first = safe.finalized().block.id.number;
+        let search = self.search();
+        let stays = search.newest_by_origin(first, head, l1_number).await?;
+        if stays < head {
+            self.orders.rewind(stays).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Safe blocks that derivation has asked for.
+#[derive(Debug, Default)]
+struct AtHand(HashMap<u64, SafeBlock>);
+
+impl SafeChain for AtHand {
+    fn safe_block(&self, number: u64) -> Option<SafeBlock> {
+        self.0.get(&number).cloned()
+    }
+}

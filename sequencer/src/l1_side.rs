@@ -1,0 +1,255 @@
+//! The L1 side of a node: what follows L1, derives from it and posts to it, wired together.
+
+use std::{future::Future, sync::Arc};
+
+use anyhow::Context;
+use millrace_batcher::{Backlog, Batcher, Derived, Faces, Handle};
+use millrace_derivation::{L2Ref, Start};
+use millrace_l1::{
+    BeaconConfig, BlobSchedule, BlobSource, ClientConfig, EndpointConfig, Follower, FollowerConfig,
+    FollowerHandle, L1Client, Reader,
+};
+use millrace_protocol::{BlockId, RollupConfig};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinHandle,
+};
+
+use crate::{
+    builder::{L1Window, Orders},
+    chain::Chain,
+    config::{BatcherConfig, L1Config},
+    deriver::{Deriver, Goal, SafeHeads},
+    health::{Health, Part},
+    l2_ref,
+    metrics::Metrics,
+    posting::{self, Journaled, L1Face},
+};
+
+/// L1, as far as one rollup is concerned: who is asked, and what for.
+pub(crate) struct L1Side {
+    pub(crate) client: L1Client,
+    reader: Arc<Reader>,
+    follower: Follower,
+    pub(crate) handle: FollowerHandle,
+    events: mpsc::Receiver<millrace_l1::Event>,
+    rollup: Arc<RollupConfig>,
+    pub(crate) heads: Arc<SafeHeads>,
+    pub(crate) window: Arc<L1Window>,
+}
+
+/// The part of a node's L1 side that runs.
+pub(crate) struct Running {
+    pub(crate) following: JoinHandle<()>,
+    pub(crate) deriving: JoinHandle<anyhow::Result<()>>,
+}
+
+/// A client of the configured endpoints. Each has to be of this chain and to have this block.
+pub(crate) fn client(
+    config: &L1Config,
+    chain_id: u64,
+    genesis: Option<BlockId>,
+) -> anyhow::Result<L1Client> {
+    let names = 1..;
+    let endpoints =
+        names.zip(&config.urls).map(|(n, url)| EndpointConfig::new(format!("l1-{n}"), url));
+    let mut client = ClientConfig::new(endpoints.collect(), chain_id, genesis);
+    client.heads_age_max = config.poll;
+    L1Client::new(client).context("l1.url")
+}
+
+impl L1Side {
+    /// Prepares everything; nothing is asked yet but our own journal.
+    pub(crate) async fn new(
+        config: &L1Config,
+        rollup: Arc<RollupConfig>,
+        chain: &Chain,
+    ) -> anyhow::Result<Self> {
+        let client = client(config, rollup.l1_chain_id, Some(rollup.genesis.l1))?;
+        let beacon = |(n, url): (usize, &String)| BeaconConfig {
+            endpoint: EndpointConfig::new(format!("beacon-{n}"), url),
+            slot_seconds: None,
+        };
+        let beacons: Vec<_> = (1..).zip(&config.beacon_urls).map(beacon).collect();
+        let blobs = BlobSource::new(&beacons).context("l1.beacon_url")?;
+        let schedule = BlobSchedule::of_chain(rollup.l1_chain_id);
+        let reader = Arc::new(Reader::new(client.clone(), blobs, schedule.clone(), rollup.clone()));
+        let start = beginnings(chain, &rollup).await?;
+        let follower = FollowerConfig { poll_interval: config.poll, ..FollowerConfig::new(start) };
+        let (follower, handle, events) = Follower::new(client.clone(), schedule, follower);
+        let heads = Arc::new(SafeHeads::at(finalized(chain, &rollup).await?));
+        Ok(Self { client, reader, follower, handle, events, rollup, heads, window: Arc::default() })
+    }
+
+    /// Begins to follow L1 and to derive from it, until `shutdown`.
+    pub(crate) fn run(
+        self,
+        links: Links,
+        shutdown: impl Future<Output = ()> + Send + Clone + 'static,
+    ) -> Running {
+        let Links { chain, orders, health, metrics, goal, on_progress } = links;
+        let deriver = Deriver {
+            rollup: self.rollup,
+            chain,
+            orders,
+            reader: self.reader,
+            follower: self.handle,
+            events: self.events,
+            window: self.window,
+            heads: self.heads,
+            health,
+            metrics,
+            goal,
+            on_progress,
+        };
+        let following = tokio::spawn(self.follower.run(shutdown.clone()));
+        let deriving = tokio::spawn(async move {
+            tokio::select! {
+                derived = deriver.run() => derived.context("derive the chain from L1"),
+                () = shutdown => Ok(()),
+            }
+        });
+        Running { following, deriving }
+    }
+}
+
+/// What derivation is connected with.
+pub(crate) struct Links {
+    pub(crate) chain: Arc<Chain>,
+    pub(crate) orders: Orders,
+    pub(crate) health: Arc<Health>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) goal: Goal,
+    /// Hears how far derivation has come.
+    pub(crate) on_progress: Box<dyn Fn(Derived) + Send + Sync>,
+}
+
+/// Posting, if somebody signs.
+pub(crate) struct Posting {
+    batcher: Batcher,
+    pub(crate) handle: Handle,
+}
+
+impl Posting {
+    /// A batcher for our chain; nothing if no key is configured.
+    pub(crate) fn new(
+        config: &BatcherConfig,
+        l1: &L1Config,
+        side: &L1Side,
+        chain: &Arc<Chain>,
+    ) -> anyhow::Result<Option<Self>> {
+        let Some(key) = &config.key else { return Ok(None) };
+        let faces = Faces {
+            blocks: Arc::new(Journaled { chain: chain.clone(), rollup: side.rollup.clone() }),
+            l1: Arc::new(L1Face(side.client.clone())),
+            ledger: todo_ledger(),
+            signer: posting::signer(key)?,
+        };
+        let config = config.for_rollup(side.rollup.clone(), l1.poll);
+        let (batcher, handle) = Batcher::new(config, faces).context("batcher")?;
+        Ok(Some(Self { batcher, handle }))
+    }
+
+    /// Begins to post, until `shutdown`.
+    pub(crate) fn run(
+        self,
+        shutdown: impl Future<Output = ()> + Send + 'static,
+    ) -> JoinHandle<anyhow::Result<()>> {
+        tokio::spawn(async move { self.batcher.run(shutdown).await.context("post to L1") })
+    }
+
+    /// Turns true while more waits to be posted than may.
+    pub(crate) fn throttle(&self, health: Arc<Health>) -> watch::Receiver<bool> {
+        let mut backlog = self.handle.backlog();
+        let (throttle, throttled) = watch::channel(false);
+        tokio::spawn(async move {
+            while backlog.changed().await.is_ok() {
+                let Backlog { blocks, bytes, is_over } = *backlog.borrow_and_update();
+                if throttle.send_replace(is_over) == is_over {
+                    continue;
+                }
+                if is_over {
+                    tracing::error!(
+                        blocks,
+                        bytes,
+                        "too much waits to be posted: new blocks stay empty"
+                    );
+                    let problem = format!("{blocks} blocks wait to be posted: new ones stay empty");
+                    health.set_problem(Part::Batcher, problem);
+                } else {
+                    tracing::info!(blocks, bytes, "posting has caught up");
+                    health.clear_problem(Part::Batcher);
+                }
+            }
+        });
+        throttled
+    }
+}
+
+/// The newest block that is known to be final.
+async fn finalized(chain: &Chain, rollup: &RollupConfig) -> anyhow::Result<L2Ref> {
+    let Some(finalized) = chain.journal.finalized() else { return Ok(Start::genesis(rollup).safe) };
+    let block = chain.block(finalized.l2.number).await?.context("the final block is gone")?;
+    Ok(l2_ref::of_ours(&block.block, rollup))
+}
+
+/// L1 blocks that our chain refers to, oldest first: the follower finds the newest of them that is still there, so that an
+/// L1 which was reorganized while nobody looked is noticed.
+async fn beginnings(chain: &Chain, rollup: &RollupConfig) -> anyhow::Result<Vec<BlockId>> {
+    let (oldest, first) = match chain.journal.finalized() {
+        Some(finalized) => (finalized.l2.number, finalized.l1),
+        None => (rollup.genesis.l2.number, rollup.genesis.l1),
+    };
+    let head = chain.head().block.block.number();
+    // Ever further back: a reorganization is rarely deep, and then some blocks more are derived again.
+    let depths = std::iter::once(0).chain((3..32).map(|power| 1_u64 << power));
+    let mut origins = Vec::new();
+    for number in depths.map_while(|depth| head.checked_sub(depth)) {
+        if number <= oldest {
+            break;
+        }
+        let block = chain.block(number).await?.context("a block is gone")?;
+        origins.push(l2_ref::of_ours(&block.block, rollup).origin);
+    }
+    origins.retain(|origin| origin.number > first.number);
+    origins.push(first);
+    origins.reverse();
+    origins.dedup();
+    Ok(origins)
+}
+fn todo_ledger() -> Arc<dyn millrace_batcher::Ledger> {
+    #[derive(Default)]
+    struct Mem(std::sync::Mutex<Vec<millrace_batcher::Record>>, std::sync::Mutex<Option<u64>>);
+    impl millrace_batcher::Ledger for Mem {
+        fn load(
+            &self,
+        ) -> futures::future::BoxFuture<
+            '_,
+            Result<millrace_batcher::Loaded, millrace_batcher::FaceError>,
+        > {
+            Box::pin(async {
+                Ok(millrace_batcher::Loaded {
+                    open: self.0.lock().unwrap().clone(),
+                    settled: *self.1.lock().unwrap(),
+                })
+            })
+        }
+        fn apply(
+            &self,
+            changes: Vec<millrace_batcher::Change>,
+        ) -> futures::future::BoxFuture<'_, Result<(), millrace_batcher::FaceError>> {
+            Box::pin(async move {
+                for change in changes {
+                    match change {
+                        millrace_batcher::Change::Insert(r) => self.0.lock().unwrap().push(r),
+                        millrace_batcher::Change::Close { hash, .. } => {
+                            self.0.lock().unwrap().retain(|r| r.hash != hash)
+                        }
+                    }
+                }
+                Ok(())
+            })
+        }
+    }
+    Arc::new(Mem::default())
+}

@@ -1,0 +1,124 @@
+//! Deriving a chain from L1 alone, and holding it against what somebody serves.
+
+use std::{io::Write, sync::Arc};
+
+use alloy_primitives::B256;
+use anyhow::{Context, bail};
+use futures::FutureExt;
+use millrace_l1::{At, Call, Endpoint, EndpointConfig};
+use serde::Deserialize;
+use tokio::sync::watch;
+
+use crate::{
+    builder::{Builder, Orders},
+    config::Config,
+    deriver::Goal,
+    foundation::{Foundation, Home},
+    health::Health,
+    intake::Intake,
+    l1_side::{L1Side, Links},
+    mempool::{Mempool, Rules},
+    metrics::Metrics,
+    rollup::Rollup,
+};
+
+/// Derives a rollup's chain from L1 as it is now, prints each block, and compares it with what a node serves, if one is
+/// named. Whether all agree.
+pub async fn verify(
+    config: Config,
+    rollup: Rollup,
+    against: Option<String>,
+    out: &mut (dyn Write + Send),
+) -> anyhow::Result<bool> {
+    let Some(l1) = config.l1.clone() else { bail!("l1.url: there is no verifying without L1") };
+    let home = Home::open(&config)?;
+    let laid = Foundation::lay(&home, &config, &rollup.genesis, std::future::pending()).await?;
+    let Some(Foundation { chain, executor }) = laid else { return Ok(false) };
+    let side = L1Side::new(&l1, rollup.config.clone(), &chain).await.context("prepare L1")?;
+    let last = side.client.header(At::Latest).await.context("ask L1 for its head")?;
+    let last = last.context("L1 has no head")?.number;
+
+    let health = Arc::new(Health::default());
+    let metrics = Arc::new(Metrics::new(executor.clone()));
+    let rules = Rules::new(chain.spec.chain_id(), config.gas_limit);
+    let (intake, woken) =
+        Intake::new(chain.clone(), rules, Mempool::new(config.pool.clone(), 0), metrics.clone());
+    let (stop_building, stop) = watch::channel(false);
+    let (orders, ordered) = Orders::new();
+    let builder = Builder {
+        chain: chain.clone(),
+        intake,
+        woken,
+        executor,
+        origin: None,
+        orders: ordered,
+        throttle: watch::channel(false).1,
+        block_time_s: rollup.config.block_time,
+        health: health.clone(),
+        metrics: metrics.clone(),
+        runtime: tokio::runtime::Handle::current(),
+        stalled: None,
+        stop,
+    };
+    let building = tokio::task::spawn_blocking(move || builder.run());
+    let links = Links {
+        chain: chain.clone(),
+        orders,
+        health,
+        metrics,
+        goal: Goal::Until(last),
+        on_progress: Box::new(drop),
+    };
+    let (stop_following, mut stopped) = watch::channel(false);
+    let until_stopped =
+        async move { stopped.wait_for(|stopped| *stopped).await.map_or((), drop) }.boxed().shared();
+    let running = side.run(links, until_stopped);
+    let derived = running.deriving.await.context("join derivation")?;
+    stop_following.send_replace(true);
+    running.following.await.ok();
+    stop_building.send_replace(true);
+    building.await.context("join the builder")?.context("make blocks")?;
+    derived?;
+
+    let served = against.map(|url| Served::new(&url)).transpose()?;
+    let genesis = chain.genesis().number;
+    let head = chain.head().block.block.number();
+    for number in genesis..=head {
+        let header = chain.header(number).await?.context("a derived block is gone")?;
+        let derived = header.hash();
+        match &served {
+            None => writeln!(out, "{number} {derived}")?,
+            Some(served) => match served.hash(number).await? {
+                Some(hash) if hash == derived => writeln!(out, "{number} {derived} ok")?,
+                hash => {
+                    let hash = hash.map_or_else(|| "nothing".to_owned(), |hash| hash.to_string());
+                    writeln!(out, "{number} {derived} differs: {hash} is served")?;
+                    return Ok(false);
+                }
+            },
+        }
+    }
+    writeln!(out, "{} blocks derived from L1 up to block {last}", head - genesis)?;
+    Ok(true)
+}
+
+/// A node that serves the chain.
+struct Served(Endpoint);
+
+#[derive(Deserialize)]
+struct ServedBlock {
+    hash: B256,
+}
+
+impl Served {
+    fn new(url: &str) -> anyhow::Result<Self> {
+        Ok(Self(Endpoint::new(&EndpointConfig::new("against", url)).context("against")?))
+    }
+
+    async fn hash(&self, number: u64) -> anyhow::Result<Option<B256>> {
+        let params = serde_json::json!([format!("{number:#x}"), false]);
+        let answer = self.0.call(&Call::new("eth_getBlockByNumber", params)).await?;
+        let block: Option<ServedBlock> = serde_json::from_str(answer.get())?;
+        Ok(block.map(|block| block.hash))
+    }
+}
