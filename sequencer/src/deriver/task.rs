@@ -164,9 +164,10 @@ impl Deriver {
                     at_hand.0.insert(number, l2_ref::safe_block(&block, &self.rollup));
                 }
                 Step::NeedL1 { number } => {
-                    if let Some(l1) = derivation.l1() {
-                        let (l1_number, safe) = (l1.number, derivation.safe().id.number);
-                        (self.on_progress)(Derived { l1_number, safe });
+                    if let Some(used_up) = derivation.l1() {
+                        let derived = derivation.safe().id.number;
+                        (self.on_progress)(Derived { l1_number: used_up.number, safe: derived });
+                        self.finalize(safe, used_up).await?;
                     }
                     if let Goal::Until(last) = self.goal
                         && number > last
@@ -278,7 +279,6 @@ impl Deriver {
         safe.push(Safe { block: reference, from: attributes.derived_from });
         self.heads.update(|heads| heads.safe = reference);
         self.metrics.safe(&reference);
-        self.window.forget_below(safe.finalized().block.origin.number);
         Ok(())
     }
 
@@ -303,15 +303,7 @@ impl Deriver {
             Event::Block(_) => {}
             Event::Head(head) => self.heads.update(|heads| heads.l1_head = head),
             Event::Safe(block) => self.heads.update(|heads| heads.l1_safe = block),
-            Event::Finalized(block) => {
-                self.heads.update(|heads| heads.l1_finalized = block);
-                if let Some(newest) = safe.finalize(block.number) {
-                    let finalized = Finalized { l2: newest.block.id, l1: block };
-                    self.note_final(finalized).await?;
-                    self.heads.update(|heads| heads.finalized = newest.block);
-                    self.metrics.finalized(&newest.block);
-                }
-            }
+            Event::Finalized(block) => self.heads.update(|heads| heads.l1_finalized = block),
             Event::Lost { error } => {
                 tracing::error!(%error, "L1 gives no answer; asking on");
                 self.health.set_problem(Part::Derivation, format!("L1 gives no answer: {error}"));
@@ -338,6 +330,20 @@ impl Deriver {
             }
         }
         Ok(None)
+    }
+
+    /// Finds out how far the chain is final: as far as it was derived from final blocks of L1.
+    ///
+    /// What is written down is where a later start resumes, so the L1 block has to be one that is used up.
+    async fn finalize(&self, safe: &mut SafeBlocks, used_up: BlockId) -> Result<(), DeriverError> {
+        let l1_finalized = self.heads.get().l1_finalized;
+        let l1 = if l1_finalized.number <= used_up.number { l1_finalized } else { used_up };
+        let Some(newest) = safe.finalize(l1.number) else { return Ok(()) };
+        self.note_final(Finalized { l2: newest.block.id, l1 }).await?;
+        self.heads.update(|heads| heads.finalized = newest.block);
+        self.metrics.finalized(&newest.block);
+        self.window.forget_below(newest.block.origin.number);
+        Ok(())
     }
 
     /// Writes down how far the chain is final. On a thread of its own: the journal's writing futures stay on theirs.
