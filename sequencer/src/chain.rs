@@ -34,7 +34,7 @@ const EVENTS_MAX: usize = 256;
 #[derive(Debug)]
 pub(crate) struct Chain {
     pub(crate) spec: Arc<ChainSpec>,
-    pub(crate) journal: Journal,
+    pub(crate) journal: Arc<Journal>,
     pub(crate) index: Arc<Index>,
     pub(crate) state: State,
     pub(crate) hashes: Arc<BlockHashes>,
@@ -164,7 +164,7 @@ impl Chain {
         let tip = l2_ref::id(&block.block);
         Self {
             spec,
-            journal,
+            journal: Arc::new(journal),
             index,
             state,
             hashes,

@@ -7,13 +7,15 @@
 //! Until L1 has made blocks final they can be removed again, from the newest downwards ([`Journal::rewind`]).
 //!
 //! Suggested reading order: this file, [`row`] (the encoding), `store` (transactions and failures), `engine` with
-//! `sqlite` and `postgres` (what differs), `lock`, `blocks`, `finalized`, [`waypoints`] (hints beside the rows).
+//! `sqlite` and `postgres` (what differs), `lock`, `blocks`, `finalized`, [`waypoints`] (hints beside the rows),
+//! `ledger` (the batcher's L1 transactions).
 
 mod blocks;
 mod engine;
 mod error;
 mod finalized;
 mod frame;
+mod ledger;
 mod location;
 mod lock;
 mod postgres;
@@ -41,6 +43,7 @@ pub use self::{
     error::{AppendError, FinalizeError, OpenError, ReadError, RewindError, WriteError},
     finalized::Finalized,
     frame::FrameError,
+    ledger::JournalLedger,
     location::{Location, LocationError},
     lock::{DataDir, LockError},
 };

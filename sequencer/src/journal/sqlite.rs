@@ -7,7 +7,7 @@ use std::{
 };
 
 use sqlx::{
-    ConnectOptions, Connection as _, Pool, Row as _, Sqlite, SqliteConnection,
+    ConnectOptions, Connection as _, Pool, Row as _, SqlSafeStr as _, Sqlite, SqliteConnection,
     migrate::Migrator,
     sqlite::{
         SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteQueryResult,
@@ -84,7 +84,7 @@ impl Engine for SqliteEngine {
             .connect()
             .await?;
         // Waits for a transaction that an abandoned connection may still be finishing.
-        writer.begin_with(Self::BEGIN).await?.rollback().await?;
+        writer.begin_with(Self::BEGIN.into_sql_str()).await?.rollback().await?;
         // Not earlier: the last connection to close takes the log's index with it, and on a full disk there would be no
         // room to make another.
         drop(failed);

@@ -5,11 +5,12 @@ use std::ops::RangeInclusive;
 use alloy_eips::BlockNumHash;
 use alloy_primitives::B256;
 use futures::TryStreamExt as _;
+use millrace_batcher::Change as LedgerChange;
 use millrace_protocol::BlockId;
 use parking_lot::Mutex;
 use sqlx::{
     ColumnIndex, Connection as _, Database, Decode, Encode, Executor, IntoArguments, Pool,
-    Row as _, Type,
+    Row as _, SqlSafeStr as _, Type,
     migrate::{Migrate, MigrateError},
 };
 use tokio::time::timeout;
@@ -66,7 +67,7 @@ const SELECT_IDENTITY: &str = "SELECT chain_id, genesis_hash FROM meta";
 pub(super) struct Store<E: Engine> {
     engine: E,
     genesis: BlockNumHash,
-    readers: Pool<E::Database>,
+    pub(super) readers: Pool<E::Database>,
     writer: tokio::sync::Mutex<Writer<Connection<E>>>,
     watermarks: Mutex<Watermarks>,
 }
@@ -89,7 +90,7 @@ struct Watermarks {
 ///
 /// A write that is abandoned half-way (its future dropped) therefore leaves the journal in doubt, not broken.
 #[derive(Debug)]
-enum Writer<C> {
+pub(super) enum Writer<C> {
     /// The tip is what we think it is.
     Ready(C),
     /// It may not be: connect and read it before anything else.
@@ -117,6 +118,7 @@ enum Change<'a> {
     Append(&'a Batch),
     Rewind { to: u64 },
     Finalize(Finalized),
+    Ledger(&'a [LedgerChange]),
 }
 
 /// Why a transaction failed.
@@ -183,8 +185,7 @@ where
         let rows = &batch.rows;
         let Some(last) = rows.last() else { return Ok(()) };
         let last = BlockNumHash::new(last.number, last.hash);
-        let mut writer = self.writer.lock().await;
-        self.ready(&mut writer).await?;
+        let mut writer = self.settled_writer().await?;
         let known = *self.watermarks.lock();
         if known.tip == Some(last) {
             return Ok(());
@@ -193,12 +194,11 @@ where
         check_follows(tip.unwrap_or(self.genesis), rows)
             .map_err(|offered| AppendError::NotNext { tip, offered })?;
         let after = Watermarks { tip: Some(last), ..known };
-        Ok(self.change(&mut writer, Change::Append(batch), after).await?)
+        Ok(self.change(&mut writer, Change::Append(batch), Some(after)).await?)
     }
 
     pub(super) async fn rewind(&self, to: u64) -> Result<(), RewindError> {
-        let mut writer = self.writer.lock().await;
-        self.ready(&mut writer).await?;
+        let mut writer = self.settled_writer().await?;
         let known = *self.watermarks.lock();
         if let Some(Finalized { l2, .. }) = known.finalized
             && to < l2.number
@@ -213,12 +213,11 @@ where
             _ => Some(self.id(to).await?.ok_or(WriteError::NotStored(sqlx::Error::RowNotFound))?),
         };
         let after = Watermarks { tip, ..known };
-        Ok(self.change(&mut writer, Change::Rewind { to }, after).await?)
+        Ok(self.change(&mut writer, Change::Rewind { to }, Some(after)).await?)
     }
 
     pub(super) async fn finalize(&self, finalized: Finalized) -> Result<(), FinalizeError> {
-        let mut writer = self.writer.lock().await;
-        self.ready(&mut writer).await?;
+        let mut writer = self.settled_writer().await?;
         let before = *self.watermarks.lock();
         if let Some(known) = before.finalized {
             if finalized.contradicts(&known) {
@@ -234,7 +233,25 @@ where
             return Err(FinalizeError::NotJournaled(l2));
         }
         let after = Watermarks { finalized: Some(finalized), ..before };
-        Ok(self.change(&mut writer, Change::Finalize(finalized), after).await?)
+        Ok(self.change(&mut writer, Change::Finalize(finalized), Some(after)).await?)
+    }
+
+    /// Makes changes that no watermark shows: after an error of unknown fate they may have been made.
+    pub(super) async fn apply_to_ledger(&self, changes: &[LedgerChange]) -> Result<(), WriteError> {
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let mut writer = self.settled_writer().await?;
+        self.change(&mut writer, Change::Ledger(changes), None).await
+    }
+
+    /// Locks out other writers, with nothing in doubt.
+    pub(super) async fn settled_writer(
+        &self,
+    ) -> Result<tokio::sync::MutexGuard<'_, Writer<Connection<E>>>, WriteError> {
+        let mut writer = self.writer.lock().await;
+        self.ready(&mut writer).await?;
+        Ok(writer)
     }
 
     /// A journaled block's number with its hash, for a change that is about to be made.
@@ -324,19 +341,20 @@ where
         }
     }
 
-    /// Makes a change that should lead to the watermarks `after`, and finds out whether it did.
+    /// Makes a change that should lead to the watermarks `after`, and finds out whether it did. With `None` it leaves them
+    /// alone, and cannot be found by them.
     async fn change(
         &self,
         writer: &mut Writer<Connection<E>>,
         change: Change<'_>,
-        after: Watermarks,
+        after: Option<Watermarks>,
     ) -> Result<(), WriteError> {
         let mut connection = self.begin(writer).await?;
         let before = *self.watermarks.lock();
         let error =
             match timeout(E::TRANSACTION_TIMEOUT, Self::transact(&mut connection, change)).await {
                 Ok(Ok(())) => {
-                    *self.watermarks.lock() = after;
+                    *self.watermarks.lock() = after.unwrap_or(before);
                     *writer = Writer::Ready(connection);
                     return Ok(());
                 }
@@ -361,20 +379,22 @@ where
             }
         }
         let found = *self.watermarks.lock();
-        if found == after {
+        if Some(found) == after {
             warn!(%error, "a journal commit failed, but it is there");
             Ok(())
         } else if found != before {
             Err(halt(writer, &"another program has written to it"))
         } else if fault == Fault::Full {
             Err(WriteError::DiskFull)
-        } else {
+        } else if after.is_some() {
             Err(WriteError::NotStored(error))
+        } else {
+            Err(WriteError::Unknown(error))
         }
     }
 
     async fn transact(connection: &mut Connection<E>, change: Change<'_>) -> Result<(), Failure> {
-        let mut transaction = connection.begin_with(E::BEGIN).await?;
+        let mut transaction = connection.begin_with(E::BEGIN.into_sql_str()).await?;
         match change {
             Change::Append(Batch { rows, waypoints, checkpoint }) => {
                 for row in rows {
@@ -427,6 +447,7 @@ where
                     return Err(Failure::Diverged);
                 }
             }
+            Change::Ledger(changes) => Self::change_ledger(&mut transaction, changes).await?,
         }
         Ok(transaction.commit().await?)
     }

@@ -3,6 +3,7 @@
 mod crash;
 pub(crate) mod fixture;
 mod index;
+mod ledger;
 mod postgres;
 mod recovery;
 mod rows;

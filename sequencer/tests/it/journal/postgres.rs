@@ -6,9 +6,10 @@ use std::sync::{
 };
 
 use alloy_eips::BlockNumHash;
+use millrace_batcher::{Change, Ledger as _};
 use millrace_protocol::BlockId;
 use millrace_sequencer::journal::{
-    AppendError, Finalized, Journal, OpenError, RewindError, WriteError,
+    AppendError, Finalized, Journal, JournalLedger, OpenError, RewindError, WriteError,
 };
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 use tokio::{
@@ -19,6 +20,7 @@ use tokio::{
 
 use super::{
     fixture::{IDENTITY, chain},
+    ledger::record,
     server::Server,
 };
 
@@ -30,6 +32,7 @@ async fn server_faults() {
     a_refused_commit_changes_nothing(&server).await;
     finds_a_commit_whose_answer_was_lost(&server).await;
     finds_a_rewinding_whose_answer_was_lost(&server).await;
+    leaves_changes_of_the_ledger_to_be_offered_again(&server).await;
     is_in_doubt_while_the_server_is_down(&mut server).await;
 }
 
@@ -139,6 +142,21 @@ async fn finds_a_rewinding_whose_answer_was_lost(server: &Server) {
     proxy.abort();
     let journal = open(&server.url("lost_rewinding")).await;
     assert_eq!((journal.tip(), journal.finalized()), (tip(&blocks[..4]), Some(finalized)));
+}
+
+/// Nothing shows whether the ledger was changed, so whoever changed it is told that it is unknown.
+async fn leaves_changes_of_the_ledger_to_be_offered_again(server: &Server) {
+    let (journal, cutting, proxy) = open_through_a_proxy(server, "lost_record").await;
+    let ledger = JournalLedger::new(Arc::new(journal));
+    let record = record(1, 0);
+    let changes = vec![Change::Insert(record.clone())];
+    cutting.store(true, Ordering::SeqCst);
+    ledger.apply(changes.clone()).await.unwrap_err();
+    assert!(!cutting.load(Ordering::SeqCst), "no answer was lost");
+    ledger.apply(changes).await.unwrap();
+    assert_eq!(ledger.load().await.unwrap().open, [record]);
+    drop(ledger);
+    proxy.abort();
 }
 
 /// A journal whose connections can be cut: the switch for it, and the proxy.

@@ -20,6 +20,7 @@ use sqlx::{AssertSqlSafe, Connection as _, PgConnection, SqliteConnection};
 
 use super::{
     fixture::{self, GENESIS, IDENTITY, chain, extend, stored, with_waypoints},
+    ledger,
     server::Server,
 };
 
@@ -57,6 +58,10 @@ async fn on(create: impl AsyncFn(&str) -> String) {
     never_goes_below_what_is_final(&create("is_final").await).await;
     halts_when_somebody_else_finalizes(&create("finalizes_elsewhere").await).await;
     survives_abandoned_rewinds(&create("abandoned_rewinds").await).await;
+    ledger::remembers_what_is_open(&create("ledger").await).await;
+    forgets_closed_transactions(&create("ledger_closed").await).await;
+    ledger::goes_its_own_way(&create("ledger_beside").await).await;
+    ledger::survives_abandoned_changes(&create("ledger_abandoned").await).await;
     does_without_damaged_waypoints(&create("damaged").await).await;
     upgrades_a_journal_without_waypoints(&create("upgrades").await).await;
 }
@@ -409,6 +414,15 @@ async fn halts_when_somebody_else_finalizes(location: &str) {
     check(&open_again(journal, location).await, &blocks).await;
 }
 
+/// A closed record has no bytes any more, and after a while it is gone.
+async fn forgets_closed_transactions(location: &str) {
+    let kept = ledger::forgets_closed_records(location).await;
+    let all = "SELECT count(*) FROM l1_transactions";
+    assert_eq!(query(location, all).await, kept as i64);
+    let closed = "SELECT count(*) FROM l1_transactions WHERE fate <> 0 AND raw IS NOT NULL";
+    assert_eq!(query(location, closed).await, 0);
+}
+
 /// A chain of blocks with enough gas for waypoints: the waypoints as they should be read, too.
 fn recorded(
     parent: BlockNumHash,
@@ -559,6 +573,19 @@ async fn count_waypoints(location: &str) -> i64 {
 }
 
 /// Does to a database behind the journal's back what no journal does.
+/// A query's one number.
+async fn query(location: &str, statement: &str) -> i64 {
+    let statement = AssertSqlSafe(statement);
+    if location.starts_with("postgres") {
+        let mut connection = PgConnection::connect(location).await.unwrap();
+        sqlx::query_scalar(statement).fetch_one(&mut connection).await.unwrap()
+    } else {
+        let url = format!("sqlite:{location}");
+        let mut connection = SqliteConnection::connect(&url).await.unwrap();
+        sqlx::query_scalar(statement).fetch_one(&mut connection).await.unwrap()
+    }
+}
+
 async fn execute(location: &str, statement: &str) {
     let statement = sqlx::raw_sql(AssertSqlSafe(statement));
     if location.starts_with("postgres") {
