@@ -12,7 +12,12 @@ help: ## Lists these targets.
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 16
 
 .PHONY: devnet
-devnet: ## Builds and runs a chain with funded accounts, until Ctrl-C.
+devnet: ## Builds and runs a rollup with its L1 (anvil), contracts, deposits and batches, until Ctrl-C.
+	tools/install.sh devnet
+	cargo run --release --locked --bin millrace -- devnet --anvil conformance/node_modules/.bin/anvil $(ARGS)
+
+.PHONY: dev
+dev: ## Builds and runs a chain without L1, with funded accounts, until Ctrl-C.
 	tools/install.sh build
 	cargo run --release --locked --bin millrace -- dev $(ARGS)
 

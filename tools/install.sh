@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what a make target needs and does not find, pinned by the lock files beside it, or says plainly what is
-# missing. Usage: tools/install.sh build|check|contracts|test
+# missing. Usage: tools/install.sh build|check|contracts|devnet|test
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -43,9 +43,13 @@ postgres() {
         debian postgresql "a real PostgreSQL, for the journal's tests"
 }
 
-case "${1:?build, check, contracts or test}" in
+case "${1:?build, check, contracts, devnet or test}" in
 build) build ;;
 contracts) node_packages contracts ;;
+devnet)
+    build
+    node_packages conformance
+    ;;
 check)
     build
     command -v python3 >/dev/null || debian python3 "runs tools/deny.py"

@@ -21,6 +21,7 @@ use crate::{
     config::{BatcherConfig, L1Config},
     deriver::{Deriver, Goal, SafeHeads},
     health::{Health, Part},
+    journal::JournalLedger,
     l2_ref,
     metrics::Metrics,
     posting::{self, Journaled, L1Face},
@@ -142,7 +143,7 @@ impl Posting {
         let faces = Faces {
             blocks: Arc::new(Journaled { chain: chain.clone(), rollup: side.rollup.clone() }),
             l1: Arc::new(L1Face(side.client.clone())),
-            ledger: todo_ledger(),
+            ledger: Arc::new(JournalLedger::new(chain.journal.clone())),
             signer: posting::signer(key)?,
         };
         let config = config.for_rollup(side.rollup.clone(), l1.poll);
@@ -216,40 +217,4 @@ async fn beginnings(chain: &Chain, rollup: &RollupConfig) -> anyhow::Result<Vec<
     origins.reverse();
     origins.dedup();
     Ok(origins)
-}
-fn todo_ledger() -> Arc<dyn millrace_batcher::Ledger> {
-    #[derive(Default)]
-    struct Mem(std::sync::Mutex<Vec<millrace_batcher::Record>>, std::sync::Mutex<Option<u64>>);
-    impl millrace_batcher::Ledger for Mem {
-        fn load(
-            &self,
-        ) -> futures::future::BoxFuture<
-            '_,
-            Result<millrace_batcher::Loaded, millrace_batcher::FaceError>,
-        > {
-            Box::pin(async {
-                Ok(millrace_batcher::Loaded {
-                    open: self.0.lock().unwrap().clone(),
-                    settled: *self.1.lock().unwrap(),
-                })
-            })
-        }
-        fn apply(
-            &self,
-            changes: Vec<millrace_batcher::Change>,
-        ) -> futures::future::BoxFuture<'_, Result<(), millrace_batcher::FaceError>> {
-            Box::pin(async move {
-                for change in changes {
-                    match change {
-                        millrace_batcher::Change::Insert(r) => self.0.lock().unwrap().push(r),
-                        millrace_batcher::Change::Close { hash, .. } => {
-                            self.0.lock().unwrap().retain(|r| r.hash != hash)
-                        }
-                    }
-                }
-                Ok(())
-            })
-        }
-    }
-    Arc::new(Mem::default())
 }
