@@ -6,7 +6,7 @@
 //! outputs as random as prices are). What varies has entropy of its own, some four bytes in a transfer and thirteen in a
 //! swap, that the floor does not count.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{collections::HashSet, ops::RangeInclusive, sync::Arc};
 
 use alloy_consensus::{SignableTransaction, TxEip1559};
 use alloy_eips::eip2718::Encodable2718;
@@ -20,8 +20,17 @@ pub(crate) struct Workload {
     pub(crate) variety: &'static str,
     pub(crate) blocks: Vec<Arc<SealedBlock>>,
     pub(crate) transactions: usize,
-    /// Bytes a transaction that nothing can compress.
-    pub(crate) floor: f64,
+    /// The addresses that each block's transactions name.
+    names: Vec<HashSet<Address>>,
+}
+
+impl Workload {
+    /// Bytes that nothing can compress in the channel with these blocks: the signatures, and each address once.
+    pub(crate) fn floor(&self, blocks: RangeInclusive<u64>) -> usize {
+        let range = *blocks.start() as usize - 1..*blocks.end() as usize;
+        let named: HashSet<_> = self.names[range.clone()].iter().flatten().collect();
+        range.len() * BLOCK_TRANSACTIONS * SIGNATURE + named.len() * ADDRESS
+    }
 }
 
 const BLOCK_TRANSACTIONS: usize = 1_000;
@@ -37,7 +46,7 @@ struct Scene {
     senders: Vec<(Address, u64)>,
     tokens: Vec<Address>,
     routers: Vec<Address>,
-    /// Addresses that some transaction named.
+    /// Addresses that the open block's transactions name.
     named: HashSet<Address>,
     base_fee: u128,
     timestamp: u64,
@@ -61,23 +70,23 @@ pub(crate) fn all(rollup: &RollupConfig, count: usize, seed: u64) -> Vec<Workloa
     for (label, variety) in varieties {
         for (name, call) in calls {
             let scene = Scene::new(seed, variety);
-            let (blocks, floor) = scene.blocks(rollup, count, call);
+            let (blocks, names) = scene.blocks(rollup, count, call);
             let transactions = blocks.len() * BLOCK_TRANSACTIONS;
-            workloads.push(Workload { name, variety: label, blocks, transactions, floor });
+            workloads.push(Workload { name, variety: label, blocks, transactions, names });
         }
     }
     workloads
 }
 
 impl Scene {
-    /// The blocks, and the floor of a transaction in them.
+    /// The blocks, and the addresses that they name.
     fn blocks(
         mut self,
         rollup: &RollupConfig,
         count: usize,
         call: MakeCall,
-    ) -> (Vec<Arc<SealedBlock>>, f64) {
-        let mut blocks = Vec::new();
+    ) -> (Vec<Arc<SealedBlock>>, Vec<HashSet<Address>>) {
+        let (mut blocks, mut names) = (Vec::new(), Vec::new());
         let mut parent_hash = rollup.genesis.l2.hash;
         for number in 1..=count.div_ceil(BLOCK_TRANSACTIONS) as u64 {
             /// L1's block time in L2 blocks.
@@ -104,10 +113,9 @@ impl Scene {
                 transactions,
             };
             blocks.push(Arc::new(block));
+            names.push(std::mem::take(&mut self.named));
         }
-        let transactions = blocks.len() * BLOCK_TRANSACTIONS;
-        let floor = SIGNATURE as f64 + (self.named.len() * ADDRESS) as f64 / transactions as f64;
-        (blocks, floor)
+        (blocks, names)
     }
 
     fn new(seed: u64, variety: Variety) -> Self {
