@@ -1,13 +1,13 @@
 //! The L1 side of a node: what follows L1, derives from it and posts to it, wired together.
 
-use std::{future::Future, sync::Arc};
+use std::{future::Future, sync::Arc, time::Duration};
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use millrace_batcher::{Backlog, Batcher, Derived, Faces, Handle};
 use millrace_derivation::{L2Ref, Start};
 use millrace_l1::{
-    BeaconConfig, BlobSchedule, BlobSource, ClientConfig, EndpointConfig, Follower, FollowerConfig,
-    FollowerHandle, L1Client, Reader,
+    At, BeaconConfig, BlobSchedule, BlobSource, ClientConfig, EndpointConfig, Follower,
+    FollowerConfig, FollowerHandle, L1Client, Reader,
 };
 use millrace_protocol::{BlockId, RollupConfig};
 use tokio::{
@@ -104,13 +104,35 @@ impl L1Side {
             on_progress,
         };
         let following = tokio::spawn(self.follower.run(shutdown.clone()));
+        let (client, reader) = (self.client, deriver.reader.clone());
         let deriving = tokio::spawn(async move {
             tokio::select! {
                 derived = deriver.run() => derived.context("derive the chain from L1"),
+                error = watch_blob_schedule(client, reader) => Err(error),
                 () = shutdown => Ok(()),
             }
         });
         Running { following, deriving }
+    }
+}
+
+/// How often L1's price of blobs is compared with ours.
+const SCHEDULE_INTERVAL: Duration = Duration::from_secs(600);
+
+/// Ends when L1 prices blobs otherwise than this program: whatever we would build or derive then, others would not.
+async fn watch_blob_schedule(client: L1Client, reader: Arc<Reader>) -> anyhow::Error {
+    loop {
+        // A final block, since by its number it is asked about again.
+        if let Ok(Some(header)) = client.header(At::Finalized).await
+            && let Ok(Some((ours, theirs))) = reader.check_blob_schedule(&header).await
+        {
+            let number = header.number;
+            return anyhow!(
+                "L1 block {number} has a blob base fee of {theirs} wei, and by the schedule of this program {ours}: L1 has a \
+                 fork that it does not know"
+            );
+        }
+        tokio::time::sleep(SCHEDULE_INTERVAL).await;
     }
 }
 
