@@ -17,10 +17,17 @@ pub(crate) enum Compression {
 }
 
 pub(crate) fn channel(batches: &[SingleBatch], compression: Compression) -> Vec<u8> {
+    channel_of(batches.iter().cloned().map(Batch::Single), compression)
+}
+
+pub(crate) fn channel_of(
+    batches: impl IntoIterator<Item = Batch>,
+    compression: Compression,
+) -> Vec<u8> {
     let mut plain = Vec::new();
     for batch in batches {
         let mut bytes = Vec::new();
-        Batch::Single(batch.clone()).encode(&mut bytes).unwrap();
+        batch.encode(&mut bytes).unwrap();
         bytes.as_slice().encode(&mut plain);
     }
     match compression {

@@ -18,7 +18,7 @@ use crate::{
     anvil::STRANGER,
     channel::{
         Compression::{Brotli, Zlib},
-        channel, frames, post_blobs, post_calldata,
+        channel, channel_of, frames, post_blobs, post_calldata,
     },
     rollup::{CHAIN_ID, Event, INBOX, Rollup, commit_to_transactions},
 };
@@ -105,6 +105,20 @@ fn blobs_agree() {
     let frames = frames(1, &channel, channel.len() / 4);
     assert!(frames.len() >= 4);
     post_blobs(&rollup.anvil, &frames);
+    rollup.mine(&[]);
+    assert_agrees(&rollup, &[]);
+}
+
+#[test]
+fn spans_agree() {
+    let mut rollup = eventful();
+    let last = rollup.blocks.len() - 1;
+    // The second begins with blocks that the first has told already, and the third has nothing new to tell.
+    let spans = [rollup.span(1..=6), rollup.span(5..=last), rollup.span(3..=7)];
+    for (id, span) in (1..).zip(spans) {
+        let channel = channel_of([span], Brotli);
+        post_calldata(&rollup.anvil, &frames(id, &channel, 100_000));
+    }
     rollup.mine(&[]);
     assert_agrees(&rollup, &[]);
 }

@@ -1,7 +1,7 @@
 //! Makes a rollup by hand: L1 blocks with deposits and config updates, the L2 blocks that follow from them, and the
 //! batches that say so. Nothing is executed; state roots and gas are whatever comes to mind.
 
-use std::{fs, path::PathBuf};
+use std::{fs, ops::RangeInclusive, path::PathBuf};
 
 use alloy_consensus::{
     Block, BlockBody, Header, SignableTransaction, TxEip1559, TxEip2930, TxLegacy, proofs,
@@ -15,7 +15,7 @@ use alloy_eips::{
 use alloy_primitives::{
     Address, B256, Bytes, Sealable, Signature, TxKind, U256, address, keccak256,
 };
-use kona_protocol::SingleBatch;
+use kona_protocol::{Batch, SingleBatch, SpanBatch};
 use op_alloy_consensus::{OpBlock, OpTxEnvelope, TxDeposit};
 use serde_json::json;
 use tempfile::TempDir;
@@ -228,6 +228,23 @@ impl Rollup {
     /// The batches of the blocks from a number on.
     pub(crate) fn batches(&self, from: usize) -> Vec<SingleBatch> {
         self.blocks[from..].iter().map(|block| self.batch(block)).collect()
+    }
+
+    /// One batch for some blocks.
+    pub(crate) fn span(&self, blocks: RangeInclusive<usize>) -> Batch {
+        let genesis_timestamp = self.blocks[0].header.timestamp;
+        let mut span = SpanBatch { chain_id: CHAIN_ID, genesis_timestamp, ..SpanBatch::default() };
+        for block in &self.blocks[blocks] {
+            let OpTxEnvelope::Deposit(attributes) = &block.body.transactions[0] else { panic!() };
+            let sequence_number = u64::from_be_bytes(attributes.input[12..20].try_into().unwrap());
+            let mut batch = self.batch(block);
+            // The encoder reads transactions as they travel between nodes: the typed ones inside a string.
+            for bytes in batch.transactions.iter_mut().filter(|bytes| bytes[0] < 0x80) {
+                *bytes = alloy_rlp::encode(&*bytes).into();
+            }
+            span.append_singular_batch(batch, sequence_number).unwrap();
+        }
+        Batch::Span(span)
     }
 
     fn batch(&self, block: &OpBlock) -> SingleBatch {
