@@ -56,8 +56,8 @@ pub struct Config {
     pub rpc: millrace_rpc::Config,
     /// The most gas that a call or an estimate may use.
     pub call_gas_max: u64,
-    /// How L1 is reached, if that was said.
-    pub l1: Option<L1Config>,
+    /// How L1 is reached.
+    pub l1: L1Config,
     /// How blocks are posted to it.
     pub batcher: BatcherConfig,
 }

@@ -15,7 +15,7 @@ use millrace_l1::{Call, Endpoint, EndpointConfig};
 
 use crate::{
     banner::{Listening, dev_key},
-    config::{Config, KeySource, L1Config},
+    config::{Config, KeySource},
     deploy::{Funded, NewRollup},
     l1_side,
     node::{Role, run_node},
@@ -66,14 +66,13 @@ pub async fn run_devnet(
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> anyhow::Result<()> {
     // Taken down last, when the node has posted what it could.
-    let (_anvil, l1) = match config.l1.take() {
-        Some(l1) => (None, l1),
-        None => {
-            let (anvil, l1) = devnet.start_anvil()?;
-            (Some(anvil), l1)
-        }
+    let _anvil = if config.l1.urls.is_empty() {
+        config.l1.urls.push(format!("http://127.0.0.1:{}", devnet.l1_port));
+        Some(devnet.start_anvil()?)
+    } else {
+        None
     };
-    let client = l1_side::client(&l1, chain_id(&l1).await?, None)?;
+    let client = l1_side::client(&config.l1, chain_id(&config.l1.urls[0]).await?, None)?;
     let owner = PrivateKeySigner::from_bytes(&dev_key(OWNER)).context("a development key")?;
     let rollup = NewRollup {
         chain_id: config.chain_id,
@@ -95,8 +94,7 @@ pub async fn run_devnet(
         }
     };
     rollup.write(&files)?;
-    let (l1_url, portal) = (l1.urls[0].clone(), rollup.config.deposit_contract);
-    config.l1 = Some(l1);
+    let (l1_url, portal) = (config.l1.urls[0].clone(), rollup.config.deposit_contract);
     config.batcher.key.get_or_insert(KeySource::Development(BATCHER));
     let announce = |node: &Listening| {
         let node = node.clone();
@@ -107,7 +105,7 @@ pub async fn run_devnet(
 
 impl Devnet {
     /// Starts an L1 of our own.
-    fn start_anvil(&self) -> anyhow::Result<(Anvil, L1Config)> {
+    fn start_anvil(&self) -> anyhow::Result<Anvil> {
         let (port, block_time) = (self.l1_port.to_string(), self.l1_block_time_s.to_string());
         let chain_id = ANVIL_CHAIN_ID.to_string();
         let mut command = Command::new(&self.anvil);
@@ -117,21 +115,16 @@ impl Devnet {
             .stdin(Stdio::null())
             .stdout(Stdio::null());
         let process = command.spawn().with_context(|| {
-            format!("start {}: name another L1 with --l1-url, or install anvil (tools/install.sh devnet)", self.anvil.display())
+            let anvil = self.anvil.display();
+            format!("start {anvil}: name another L1 with --l1-url, or install anvil (tools/install.sh devnet)")
         })?;
-        let l1 = L1Config {
-            urls: vec![format!("http://127.0.0.1:{}", self.l1_port)],
-            beacon_urls: Vec::new(),
-            confirmations: 1,
-            poll: Duration::from_millis(500),
-        };
-        Ok((Anvil(process), l1))
+        Ok(Anvil(process))
     }
 }
 
 /// What L1 says its chain id is, as soon as it answers.
-async fn chain_id(l1: &L1Config) -> anyhow::Result<u64> {
-    let endpoint = Endpoint::new(&EndpointConfig::new("l1", &l1.urls[0])).context("l1.url")?;
+async fn chain_id(url: &str) -> anyhow::Result<u64> {
+    let endpoint = Endpoint::new(&EndpointConfig::new("l1", url)).context("l1.url")?;
     let call = Call::new("eth_chainId", serde_json::json!([]));
     let deadline = tokio::time::Instant::now() + ANVIL_START_MAX;
     loop {

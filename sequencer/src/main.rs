@@ -43,7 +43,7 @@ fn main() -> ExitCode {
 
 /// Runs a development chain until a signal ends it.
 fn dev(args: NodeArgs) -> anyhow::Result<bool> {
-    with_config(args, async |config| {
+    with_config(args, Settings::defaults(), async |config| {
         let announce = |listening: &_| drop(banner(&mut io::stdout().lock(), listening));
         run_dev(config, announce, signals()?).await.map(|()| true)
     })
@@ -53,7 +53,8 @@ fn dev(args: NodeArgs) -> anyhow::Result<bool> {
 fn devnet(args: DevnetArgs) -> anyhow::Result<bool> {
     let DevnetArgs { anvil, l1_port, l1_block_time, node } = args;
     let devnet = Devnet { anvil, l1_port, l1_block_time_s: l1_block_time };
-    with_config(node, async |config| {
+    let defaults = Settings::devnet().or(Settings::defaults());
+    with_config(node, defaults, async |config| {
         let announce = |listening: &_| drop(devnet_banner(&mut io::stdout().lock(), listening));
         run_devnet(config, devnet, announce, signals()?).await.map(|()| true)
     })
@@ -62,7 +63,7 @@ fn devnet(args: DevnetArgs) -> anyhow::Result<bool> {
 /// Runs a node of a rollup until a signal ends it.
 fn node(args: RollupArgs) -> anyhow::Result<bool> {
     let RollupArgs { role, rollup, node } = args;
-    with_config(node, async |config| {
+    with_config(node, Settings::defaults(), async |config| {
         let rollup = Rollup::read(&rollup.rollup, rollup.genesis.as_deref())?;
         let announce = |listening: &Listening| {
             let Listening { rpc, ops, .. } = listening;
@@ -90,7 +91,7 @@ fn deploy(args: &DeployArgs) -> anyhow::Result<bool> {
 /// Derives a chain from L1 alone.
 fn verify(args: VerifyArgs) -> anyhow::Result<bool> {
     let VerifyArgs { rollup, against, node } = args;
-    with_config(node, async |config| {
+    with_config(node, Settings::defaults(), async |config| {
         let rollup = Rollup::read(&rollup.rollup, rollup.genesis.as_deref())?;
         millrace_sequencer::verify(config, rollup, against, &mut io::stdout()).await
     })
@@ -99,10 +100,11 @@ fn verify(args: VerifyArgs) -> anyhow::Result<bool> {
 /// Puts the settings together, starts logs and the runtime, and does something with the configuration.
 fn with_config(
     args: NodeArgs,
+    defaults: Settings,
     work: impl AsyncFnOnce(Config) -> anyhow::Result<bool>,
 ) -> anyhow::Result<bool> {
     let file = args.config.as_deref().map(Settings::from_file).transpose()?.unwrap_or_default();
-    let settings = args.settings.or(file).or(Settings::defaults());
+    let settings = args.settings.or(file).or(defaults);
     start_logs(&settings)?;
     match Config::from_settings(&settings) {
         Ok(config) => runtime()?.block_on(work(config)),

@@ -67,7 +67,10 @@ pub async fn run_node(
     announce: impl FnOnce(&Listening),
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> anyhow::Result<()> {
-    let Some(l1) = config.l1.clone() else { bail!("l1.url: a node of a rollup has to reach L1") };
+    if config.l1.urls.is_empty() {
+        bail!("l1.url: a node of a rollup has to reach L1");
+    }
+    let l1 = config.l1.clone();
     let home = Home::open(&config)?;
     run(home, config, Source::L1 { rollup, role, l1 }, announce, shutdown).await
 }
@@ -94,7 +97,11 @@ async fn run(
     };
     let posting = match (&side, &source) {
         (Some(side), Source::L1 { role: Role::Sequencer, l1, .. }) => {
-            Posting::new(&config.batcher, l1, side, &chain)?
+            let posting = Posting::new(&config.batcher, l1, side, &chain)?;
+            if posting.is_none() {
+                tracing::warn!("no key for the batcher is configured: nothing is posted to L1");
+            }
+            posting
         }
         _ => None,
     };
@@ -128,6 +135,10 @@ async fn run(
     if let Some(side) = &side {
         let posting = posting.as_ref().map(|posting| &posting.handle);
         metrics.export_l1(side.client.metrics().clone(), posting);
+    }
+
+    if let Source::L1 { role: Role::Verifier, .. } = &source {
+        intake.suspend("this node makes no blocks: send transactions to the sequencer");
     }
 
     let (stop_building, stop) = watch::channel(false);

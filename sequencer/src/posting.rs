@@ -130,6 +130,10 @@ impl L1 for L1Face {
                 }
                 Err(L1SendError::Underpriced(_)) => Err(SendError::Underpriced),
                 Err(L1SendError::InsufficientFunds(_)) => Err(SendError::InsufficientFunds),
+                // geth keeps an account's blobs and its other transactions in pools apart.
+                Err(L1SendError::Refused(error)) if error.message.contains("already reserved") => {
+                    Err(SendError::KindReserved)
+                }
                 Err(L1SendError::Refused(error)) => Err(SendError::Rejected(error.to_string())),
                 Err(L1SendError::Unavailable(error)) => {
                     Err(SendError::Unavailable(error.to_string()))

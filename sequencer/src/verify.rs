@@ -30,11 +30,14 @@ pub async fn verify(
     against: Option<String>,
     out: &mut (dyn Write + Send),
 ) -> anyhow::Result<bool> {
-    let Some(l1) = config.l1.clone() else { bail!("l1.url: there is no verifying without L1") };
+    if config.l1.urls.is_empty() {
+        bail!("l1.url: there is no verifying without L1");
+    }
     let home = Home::open(&config)?;
     let laid = Foundation::lay(&home, &config, &rollup.genesis, std::future::pending()).await?;
     let Some(Foundation { chain, executor }) = laid else { return Ok(false) };
-    let side = L1Side::new(&l1, rollup.config.clone(), &chain).await.context("prepare L1")?;
+    let side =
+        L1Side::new(&config.l1, rollup.config.clone(), &chain).await.context("prepare L1")?;
     let last = side.client.header(At::Latest).await.context("ask L1 for its head")?;
     let last = last.context("L1 has no head")?.number;
 

@@ -102,7 +102,7 @@ pub struct BatcherSettings {
         value_name = "ALGORITHM"
     )]
     pub compression: Option<Compression>,
-    /// How hard, from 0 to 11 for brotli and to 9 for zlib [default: 9].
+    /// How hard, from 0 to 11 for brotli and to 9 for zlib [default: 5].
     #[arg(
         id = "batcher_compression_level",
         long = "batcher-compression-level",
@@ -262,7 +262,7 @@ impl BatcherSettings {
         Self {
             format: Some(Format::Span),
             compression: Some(Compression::Brotli),
-            compression_level: Some(9),
+            compression_level: Some(5),
             carrier: Some(Carrier::Cheaper),
             channel_transactions: Some(1),
             calldata_bytes_max: Some(millrace_batcher::CALLDATA_BYTES_MAX),

@@ -46,7 +46,7 @@ pub struct L1Settings {
 /// How the node reaches L1.
 #[derive(Debug, Clone)]
 pub struct L1Config {
-    /// JSON-RPC addresses.
+    /// JSON-RPC addresses. A node of a rollup needs one.
     pub urls: Vec<String>,
     /// Beacon nodes.
     pub beacon_urls: Vec<String>,
@@ -95,12 +95,12 @@ impl L1Settings {
 }
 
 impl super::Check<'_> {
-    /// How to reach L1, if that was said.
-    pub(super) fn l1(&mut self) -> Option<L1Config> {
+    /// How to reach L1.
+    pub(super) fn l1(&mut self) -> L1Config {
         let confirmations = self.required("l1.confirmations", |s| s.l1.confirmations);
         let poll = self.required("l1.poll", |s| s.l1.poll).0;
         self.that(!poll.is_zero(), "l1.poll", || "must not be zero".into());
-        let urls = self.settings.l1.url.clone()?;
+        let urls = self.settings.l1.url.clone().unwrap_or_default();
         let beacon_urls = self.settings.l1.beacon_url.clone().unwrap_or_default();
         for (key, urls) in [("l1.url", &urls), ("l1.beacon_url", &beacon_urls)] {
             let is_url = |url: &String| url.starts_with("http://") || url.starts_with("https://");
@@ -108,7 +108,6 @@ impl super::Check<'_> {
                 "an address begins with http:// or https://".into()
             });
         }
-        self.that(!urls.is_empty(), "l1.url", || "names no address".into());
-        Some(L1Config { urls, beacon_urls, confirmations, poll })
+        L1Config { urls, beacon_urls, confirmations, poll }
     }
 }

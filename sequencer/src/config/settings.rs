@@ -161,6 +161,20 @@ impl Settings {
         }
     }
 
+    /// What holds on a devnet beside that: its L1 is quick and forgets nothing, and people wait for what they did.
+    pub fn devnet() -> Self {
+        let span = |ms| Some(Span(std::time::Duration::from_millis(ms)));
+        let l1 = L1Settings { confirmations: Some(1), poll: span(500), ..L1Settings::default() };
+        let batcher = BatcherSettings {
+            idle: span(4_000),
+            bump_after: span(10_000),
+            channel_l1_blocks: Some(3),
+            confirmations: Some(4),
+            ..BatcherSettings::default()
+        };
+        Self { l1, batcher, ..Self::default() }
+    }
+
     /// These settings, and where they are silent, the others.
     pub fn or(self, others: Self) -> Self {
         macro_rules! each {
