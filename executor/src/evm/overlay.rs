@@ -301,15 +301,15 @@ impl Overlay {
         let index = match self.slot_places.entry(SlotKey { owner, key }) {
             Entry::Occupied(entry) => *entry.get(),
             Entry::Vacant(entry) => {
-                // Of an account created by this transaction: the view was not asked.
                 let index = self.slots.len() as u32;
                 self.slots.push(Slot::new(owner, key, U256::ZERO, epoch));
-                if let Some(touches) = &mut self.touches {
-                    touches.add(Key::slot(index));
-                }
                 *entry.insert(index)
             }
         };
+        // Nobody was asked for the slots of an account that this transaction created, whether somebody else was or not.
+        if let Some(touches) = &mut self.touches {
+            touches.add(Key::slot(index));
+        }
         self.write_slot(index, value);
     }
 
