@@ -1,17 +1,19 @@
 //! Processes that die and disks that fail, on SQLite.
 //!
-//! A child process (this test binary again, running only [`child`]) appends blocks and says which were acknowledged.
-//! Whatever is done to it, the journal afterwards is a linear chain that holds everything acknowledged.
+//! A child process (this test binary again, running only [`child`]) appends blocks, now and then removes some again, and
+//! says what was acknowledged. Whatever is done to it, the journal afterwards is a linear chain that holds everything
+//! acknowledged and nothing that was acknowledged to be gone.
 
 use std::{
     io::{BufRead as _, BufReader, Write as _},
+    ops::RangeInclusive,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::Duration,
 };
 
 use alloy_eips::BlockNumHash;
-use millrace_sequencer::journal::{AppendError, Journal, OpenError, WriteError};
+use millrace_sequencer::journal::{AppendError, Journal, OpenError, RewindError, WriteError};
 use millrace_types::{ExecutedBlock, Waypoint};
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 
@@ -49,23 +51,46 @@ async fn child() {
         let mut out = std::io::stdout().lock();
         writeln!(out, "{line}").and_then(|()| out.flush()).unwrap();
     };
-    say("opened".to_owned());
-    let (mut failures, mut appended) = (0, 0);
+    let tip = || journal.tip().map_or(0, |tip| tip.number);
+    say(format!("opened {}", tip()));
+    let (mut failures, mut appended, mut rewind_at) = (0, 0, 5);
     while failures < 3 {
         if appended == switch_after {
             std::fs::write(switch.as_ref().unwrap(), "").unwrap();
         }
-        let next = block(journal.tip().unwrap_or(GENESIS));
-        match journal.append(&next).await {
-            Ok(()) => {
+        let done = if appended == rewind_at {
+            let to = tip() - 2;
+            say(format!("removing {to}"));
+            journal.rewind(to).await.map(|()| format!("removed {to}")).map_err(
+                |error| match error {
+                    RewindError::Write(error) => error,
+                    error => panic!("{error}"),
+                },
+            )
+        } else {
+            let next = block(journal.tip().unwrap_or(GENESIS));
+            let number = next.block.number();
+            journal.append(&next).await.map(|()| format!("acknowledged {number}")).map_err(
+                |error| match error {
+                    AppendError::Write(error) => error,
+                    error => panic!("{error}"),
+                },
+            )
+        };
+        match done {
+            Ok(done) if appended == rewind_at => {
+                rewind_at += 5;
+                say(done);
+            }
+            Ok(done) => {
                 appended += 1;
-                say(format!("acknowledged {}", next.block.number()));
+                say(done);
             }
             Err(error) => {
                 failures += 1;
                 let kind = match error {
-                    AppendError::Write(WriteError::DiskFull) => "full",
-                    AppendError::Write(WriteError::Halted(_)) => "halted",
+                    WriteError::DiskFull => "full",
+                    WriteError::Halted(_) => "halted",
                     _ => "other",
                 };
                 say(format!("failed {kind}: {error}"));
@@ -84,27 +109,39 @@ fn spawn(journal: &Path, configure: impl FnOnce(&mut Command)) -> Child {
     command.spawn().unwrap()
 }
 
-/// What a child said: the newest block that it acknowledged, and how it failed.
-#[derive(Debug, Default)]
+/// What a child said: where the journal may stand, and how it failed.
+#[derive(Debug)]
 struct Said {
-    acknowledged: u64,
+    tips: RangeInclusive<u64>,
     failures: Vec<String>,
     acknowledged_after_failing: bool,
 }
 
 impl Said {
+    fn new() -> Self {
+        Self { tips: 0..=0, failures: Vec::new(), acknowledged_after_failing: false }
+    }
+
     fn hear(&mut self, line: &str) {
-        if let Some(number) = line.strip_prefix("acknowledged ") {
-            self.acknowledged = number.parse().unwrap();
-            self.acknowledged_after_failing |= !self.failures.is_empty();
-        } else if let Some(failure) = line.strip_prefix("failed ") {
-            self.failures.push(failure.to_owned());
+        let Some((what, rest)) = line.split_once(' ') else { return };
+        let number = || rest.parse::<u64>().unwrap();
+        match what {
+            // The one append that is under way may be there besides.
+            "opened" => self.tips = number()..=number() + 1,
+            "acknowledged" | "removed" => {
+                self.tips = number()..=number() + 1;
+                self.acknowledged_after_failing |= !self.failures.is_empty();
+            }
+            // All of it or nothing.
+            "removing" => self.tips = number()..=number() + 2,
+            "failed" => self.failures.push(rest.to_owned()),
+            _ => {}
         }
     }
 }
 
 fn listen(child: &mut Child) -> Said {
-    let mut said = Said::default();
+    let mut said = Said::new();
     for line in BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok) {
         said.hear(&line);
     }
@@ -112,13 +149,11 @@ fn listen(child: &mut Child) -> Said {
     said
 }
 
-/// Opens the journal as a restart would, and makes sure of everything acknowledged and of a linear chain.
-async fn reopen(path: &Path, acknowledged: u64) -> Journal {
+/// Opens the journal as a restart would, and makes sure of what was acknowledged and of a linear chain.
+async fn reopen(path: &Path, tips: RangeInclusive<u64>) -> Journal {
     let journal = open(path).await;
     let tip = journal.tip().unwrap_or(GENESIS);
-    assert!(tip.number >= acknowledged, "acknowledged {acknowledged}, but there is only {tip:?}");
-    // At most the one append that was under way may be there besides.
-    assert!(tip.number <= acknowledged + 1, "acknowledged {acknowledged}, but there is {tip:?}");
+    assert!(tips.contains(&tip.number), "there may be {tips:?}, but there is {tip:?}");
     let mut blocks = journal.range(1..=u64::MAX);
     let mut parent = GENESIS;
     while let Some(read) = blocks.next().await.unwrap() {
@@ -139,27 +174,28 @@ async fn nothing_acknowledged_is_lost_by_kill_9() {
     let mut rng = StdRng::seed_from_u64(seed);
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("journal.sqlite");
-    let mut acknowledged = 0;
+    let (mut tip, mut removed) = (0, 0);
     for round in 0..20 {
         let mut child = spawn(&path, |_| {});
-        let mut said = Said { acknowledged, ..Said::default() };
+        let mut said = Said::new();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         // Some acknowledgements, so that every round does something, and then any moment.
-        for _ in 0..rng.random_range(2..12) {
+        for _ in 0..rng.random_range(2..16) {
             let Some(Ok(line)) = lines.next() else { break };
             said.hear(&line);
+            removed += u64::from(line.starts_with("removed"));
         }
         std::thread::sleep(Duration::from_micros(rng.random_range(0..3_000)));
         child.kill().unwrap();
         lines.map_while(Result::ok).for_each(|line| said.hear(&line));
         child.wait().unwrap();
         assert!(said.failures.is_empty(), "seed {seed}, round {round}: {said:?}");
-        let journal = reopen(&path, said.acknowledged).await;
-        // What a restart has found must not get lost either, acknowledged before or not.
-        acknowledged = journal.tip().map_or(0, |tip| tip.number);
+        // What a restart has found must not get lost either, acknowledged before or not: the child begins with it.
+        let journal = reopen(&path, said.tips).await;
+        tip = journal.tip().map_or(0, |tip| tip.number);
         journal.close().await;
     }
-    assert!(acknowledged > 20, "seed {seed}: the children did hardly anything");
+    assert!(tip > 10 && removed > 0, "seed {seed}: the children did hardly anything");
 }
 
 /// Lets a child's disk fail after a random number of blocks, a few times over; returns what it said each time.
@@ -170,7 +206,6 @@ async fn with_fault(kind: &str, mut check: impl FnMut(&Said)) {
     let library = fault::library(directory.path());
     let switch = directory.path().join("failing");
     let path = directory.path().join("journal.sqlite");
-    let mut acknowledged = 0;
     for _ in 0..5 {
         let blocks = rng.random_range(0..30);
         let mut child = spawn(&path, |command| {
@@ -186,12 +221,9 @@ async fn with_fault(kind: &str, mut check: impl FnMut(&Said)) {
         assert_eq!(said.failures.len(), 3, "seed {seed}");
         assert!(!said.acknowledged_after_failing, "seed {seed}");
         check(&said);
-        acknowledged = acknowledged.max(said.acknowledged);
-        let journal = reopen(&path, acknowledged).await;
+        let journal = reopen(&path, said.tips).await;
         // And it goes on from there.
-        let next = block(journal.tip().unwrap_or(GENESIS));
-        journal.append(&next).await.unwrap();
-        acknowledged = next.block.number();
+        journal.append(&block(journal.tip().unwrap_or(GENESIS))).await.unwrap();
         journal.close().await;
     }
 }
@@ -273,7 +305,7 @@ async fn a_small_disk_fills_up_and_goes_on_when_it_has_grown() {
     journal.append(&block(tip)).await.unwrap();
     let acknowledged = journal.tip().unwrap().number;
     drop(journal);
-    reopen(&path, acknowledged).await.close().await;
+    reopen(&path, acknowledged..=acknowledged).await.close().await;
 }
 
 /// Opening makes sure of the disk before anything is built on it, so a full one is said at once.
