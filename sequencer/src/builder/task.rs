@@ -114,7 +114,7 @@ impl Builder {
     pub(crate) fn run(mut self) -> Result<(), BuilderError> {
         while !*self.stop.borrow() {
             match self.orders.try_recv() {
-                Ok(order) => self.obey(order, Vec::new())?,
+                Ok(order) => self.obey(order, None)?,
                 Err(_) => self.build_block()?,
             }
         }
@@ -152,7 +152,7 @@ impl Builder {
             Slot::Cut(order) => {
                 drop(block);
                 let abandoned = self.chain.withdraw_open();
-                self.obey(order, abandoned)
+                self.obey(order, Some(abandoned))
             }
         }
     }
@@ -247,7 +247,7 @@ impl Builder {
 
     fn wait_for_order(&mut self) -> Result<(), BuilderError> {
         match self.orders.recv_timeout(STALLED_INTERVAL) {
-            Ok(order) => self.obey(order, Vec::new()),
+            Ok(order) => self.obey(order, None),
             Err(RecvTimeoutError::Timeout) => Ok(()),
             Err(RecvTimeoutError::Disconnected) => {
                 std::thread::sleep(STALLED_INTERVAL);
@@ -258,7 +258,11 @@ impl Builder {
 
     /// Does what derivation wants. Transactions that lose their place go back to the pool, after those of an open block
     /// that was `abandoned` for it. Whoever waited for the answer may have gone away.
-    fn obey(&mut self, order: Order, abandoned: Vec<Arc<Transaction>>) -> Result<(), BuilderError> {
+    fn obey(
+        &mut self,
+        order: Order,
+        abandoned: Option<Vec<Arc<Transaction>>>,
+    ) -> Result<(), BuilderError> {
         match order {
             Order::Rewind { to, answer } => {
                 let displaced = self.rewind(to)?;
@@ -275,25 +279,29 @@ impl Builder {
         Ok(())
     }
 
-    /// Takes back every block above a number; the transactions in them, but for deposits, have lost their place.
-    fn rewind(&self, to: BlockNumber) -> Result<Vec<Arc<Transaction>>, BuilderError> {
+    /// Takes back every block above a number; the transactions in them, but for deposits, have lost their place. Nothing, if
+    /// there is no such block.
+    fn rewind(&self, to: BlockNumber) -> Result<Option<Vec<Arc<Transaction>>>, BuilderError> {
         if self.chain.head().block.block.number() <= to {
-            return Ok(Vec::new());
+            return Ok(None);
         }
         let blocks = self.runtime.block_on(self.chain.rewind(to))?;
         self.metrics.taken_back(blocks.len());
-        Ok(blocks.iter().flat_map(|block| signed(&block.transactions).cloned()).collect())
+        Ok(Some(blocks.iter().flat_map(|block| signed(&block.transactions).cloned()).collect()))
     }
 
+    /// Lets the pool begin again on the state as it is now, if it went back anywhere: even a block of deposits alone had used
+    /// up nonces.
     fn give_back(
         &self,
-        displaced: Vec<Arc<Transaction>>,
-        abandoned: Vec<Arc<Transaction>>,
+        displaced: Option<Vec<Arc<Transaction>>>,
+        abandoned: Option<Vec<Arc<Transaction>>>,
     ) -> Result<(), BuilderError> {
-        if displaced.is_empty() && abandoned.is_empty() {
+        if displaced.is_none() && abandoned.is_none() {
             return Ok(());
         }
-        let given_back = self.intake.give_back(displaced.into_iter().chain(abandoned))?;
+        let transactions = displaced.into_iter().chain(abandoned).flatten();
+        let given_back = self.intake.give_back(transactions)?;
         tracing::info!(
             returned = given_back.returned,
             refused = given_back.refused,

@@ -339,21 +339,12 @@ impl Deriver {
         let l1_finalized = self.heads.get().l1_finalized;
         let l1 = if l1_finalized.number <= used_up.number { l1_finalized } else { used_up };
         let Some(newest) = safe.finalize(l1.number) else { return Ok(()) };
-        self.note_final(Finalized { l2: newest.block.id, l1 }).await?;
+        let finalized = Finalized { l2: newest.block.id, l1 };
+        self.chain.journal.set_finalized(finalized).await?;
         self.heads.update(|heads| heads.finalized = newest.block);
         self.metrics.finalized(&newest.block);
         self.window.forget_below(newest.block.origin.number);
         Ok(())
-    }
-
-    /// Writes down how far the chain is final. On a thread of its own: the journal's writing futures stay on theirs.
-    async fn note_final(&self, finalized: Finalized) -> Result<(), DeriverError> {
-        let (chain, runtime) = (self.chain.clone(), tokio::runtime::Handle::current());
-        let note = move || runtime.block_on(chain.journal.set_finalized(finalized));
-        match tokio::task::spawn_blocking(note).await {
-            Ok(noted) => Ok(noted?),
-            Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
-        }
     }
 
     /// Takes back whatever refers to L1 blocks that are gone.
