@@ -1,4 +1,4 @@
-// Deposits as a wallet makes them on L1: node deposit.mjs L1_URL PORTAL
+// Deposits as a wallet makes them on L1, and, if an L2 is named, how they arrive there: node deposit.mjs L1_URL PORTAL [L2_URL]
 import assert from 'node:assert/strict'
 import { createPublicClient, createWalletClient, defineChain, http, parseEther } from 'viem'
 import { mnemonicToAccount } from 'viem/accounts'
@@ -11,7 +11,7 @@ import {
   walletActionsL1,
 } from 'viem/op-stack'
 
-const [url, portal] = process.argv.slice(2)
+const [url, portal, l2Url] = process.argv.slice(2)
 const id = await createPublicClient({ transport: http(url) }).getChainId()
 const l1 = defineChain({
   id,
@@ -24,7 +24,7 @@ const l2 = defineChain({
   id: 901,
   name: 'Millrace development',
   nativeCurrency: { name: 'Ether', symbol: 'ETH', decimals: 18 },
-  rpcUrls: { default: { http: ['http://127.0.0.1:9545'] } },
+  rpcUrls: { default: { http: [l2Url ?? 'http://127.0.0.1:9545'] } },
   sourceId: id,
   contracts: { ...chainConfig.contracts, portal: { [id]: { address: portal } } },
 })
@@ -40,7 +40,14 @@ async function deposit(request) {
   const [log, ...others] = extractTransactionDepositedLogs(receipt)
   assert.equal(others.length, 0)
   assert.equal(log.args.from, account.address)
-  assert.equal(getL2TransactionHashes(receipt).length, 1)
+  const hashes = getL2TransactionHashes(receipt)
+  assert.equal(hashes.length, 1)
+  if (l2Url) {
+    const client = createPublicClient({ chain: l2, transport: http(), pollingInterval: 100 })
+    const arrived = await client.waitForTransactionReceipt({ hash: hashes[0] })
+    assert.equal(arrived.from.toLowerCase(), account.address.toLowerCase())
+    assert.equal(arrived.status, 'success')
+  }
   return { receipt, log, data: opaqueDataToDepositData(log.args.opaqueData) }
 }
 

@@ -7,5 +7,6 @@ mod clients;
 mod hostile;
 mod journal;
 mod lifecycle;
+mod rollup;
 mod support;
 mod torture;

@@ -1,5 +1,6 @@
 //! What the integration tests share.
 
+pub(crate) mod anvil;
 pub(crate) mod fault;
 pub(crate) mod node;
 pub(crate) mod wallet;

@@ -12,7 +12,7 @@ use std::{
 use serde_json::{Value, json};
 
 /// How long anything may take before a test gives up. Generous: CI machines are slow and shared.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A running node. Dropping it kills it.
 #[derive(Debug)]
@@ -73,6 +73,14 @@ impl Node {
                         words.next().and_then(|url| url.strip_suffix("/metrics")).map(String::from)
                 }
                 Some("Ready") => break,
+                // A node of a rollup says all in one line: "Ready. JSON-RPC <url>, metrics <url>/metrics".
+                Some("Ready.") => {
+                    let mut found = words.filter(|word| word.starts_with("http://"));
+                    urls.0 = found.next().map(|url| url.trim_end_matches(',').to_owned());
+                    urls.1 =
+                        found.next().and_then(|url| url.strip_suffix("/metrics")).map(String::from);
+                    break;
+                }
                 _ => {}
             }
         }
@@ -149,6 +157,23 @@ impl Node {
             .and_then(|field| field.parse().ok())
             .expect("parse statm");
         pages * 4096
+    }
+
+    /// What it says about a path of its operators' port.
+    pub(crate) fn ops(&self, path: &str) -> String {
+        let agent = ureq::Agent::config_builder().http_status_as_error(false).build();
+        let agent: ureq::Agent = agent.into();
+        let mut response = agent.get(format!("{}{path}", self.ops_url)).call().expect("ops answer");
+        response.body_mut().read_to_string().expect("a text")
+    }
+
+    /// The value of a metric.
+    pub(crate) fn metric(&self, name: &str) -> f64 {
+        let metrics = self.ops("/metrics");
+        let mut lines = metrics.lines();
+        let value = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        let value = value.unwrap_or_else(|| panic!("no metric {name} in {metrics}"));
+        value.parse().expect("a number")
     }
 
     /// Everything that it logged so far.

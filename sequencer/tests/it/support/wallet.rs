@@ -42,3 +42,9 @@ pub(crate) fn sign(signer: &PrivateKeySigner, mut tx: TxEip1559) -> (Bytes, Stri
     let text = hex::encode_prefixed(&encoded);
     (encoded, text)
 }
+
+/// Puts a contract on the chain, not yet signed.
+pub(crate) fn creation(code: Vec<u8>, nonce: u64) -> TxEip1559 {
+    let transaction = transfer(Address::ZERO, 0, nonce);
+    TxEip1559 { gas_limit: 500_000, to: TxKind::Create, input: code.into(), ..transaction }
+}

@@ -1,0 +1,177 @@
+//! A rollup under test, and what its scenarios have in common.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use alloy_primitives::{Address, B256, U256, keccak256};
+use alloy_signer_local::PrivateKeySigner;
+use millrace_contracts::read_rollup;
+use millrace_protocol::RollupConfig;
+use rand::{Rng, SeedableRng, rngs::StdRng};
+use serde_json::json;
+use tempfile::TempDir;
+
+use crate::support::{
+    anvil::{Anvil, L1_CHAIN_ID},
+    node::{Node, Rpc, quantity, wait_for},
+    wallet::{CHAIN_ID, dev_account},
+};
+
+/// How every node reaches L1 and every sequencer posts, unless a test says otherwise: fast, as L1's blocks are a second
+/// apart.
+const L1_SETTINGS: [&str; 4] = ["--l1-confirmations", "1", "--l1-poll", "200ms"];
+const BATCHER_SETTINGS: [&str; 6] =
+    ["--batcher-idle", "2s", "--batcher-channel-l1-blocks", "3", "--batcher-confirmations", "3"];
+
+/// One ether, in wei.
+pub(super) const ETHER: u64 = 1_000_000_000_000_000_000;
+
+/// A rollup that was put on an L1 of its own.
+pub(super) struct Rollup {
+    pub(super) l1: Anvil,
+    pub(super) batcher: PrivateKeySigner,
+    pub(super) config: RollupConfig,
+    dir: TempDir,
+}
+
+impl Rollup {
+    /// Starts an L1 and puts a rollup on it.
+    pub(super) fn deploy() -> Self {
+        Self::deploy_with(&[], &[])
+    }
+
+    /// The same with further arguments for anvil and for the deployment.
+    pub(super) fn deploy_with(anvil: &[&str], deploy: &[&str]) -> Self {
+        let dir = tempfile::tempdir().expect("a directory");
+        let l1 = Anvil::start(anvil);
+        let batcher = PrivateKeySigner::from_bytes(&keccak256("the batcher")).expect("a key");
+        l1.set_balance(batcher.address(), U256::from(1_000 * u128::from(ETHER)));
+        let owner = dev_account(0);
+        write_key(&dir.path().join("owner.key"), &owner);
+        write_key(&dir.path().join("batcher.key"), &batcher);
+        let output = Command::new(env!("CARGO_BIN_EXE_millrace"))
+            .args(["deploy", "--l1-url", &l1.rpc.url, "--l1-chain-id", &L1_CHAIN_ID.to_string()])
+            .arg("--key-file")
+            .arg(dir.path().join("owner.key"))
+            .args(["--owner", &owner.address().to_string()])
+            .args(["--batcher", &batcher.address().to_string()])
+            .args(["--chain-id", &CHAIN_ID.to_string(), "--fund-development-accounts"])
+            .args(deploy)
+            .arg("--out")
+            .arg(dir.path())
+            .output()
+            .expect("run millrace");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let text = std::fs::read_to_string(dir.path().join("rollup.json")).expect("rollup.json");
+        let config = read_rollup(&text).expect("a rollup");
+        l1.tick();
+        Self { l1, batcher, config, dir }
+    }
+
+    fn rollup_file(&self) -> PathBuf {
+        self.dir.path().join("rollup.json")
+    }
+
+    /// Where a node of this name keeps its chain.
+    pub(super) fn data_dir(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// Starts a sequencer that posts.
+    pub(super) fn sequencer(&self, args: &[&str]) -> Node {
+        let key = self.dir.path().join("batcher.key");
+        let key = key.to_str().expect("UTF-8");
+        let posting = [&["--batcher-key-file", key], &BATCHER_SETTINGS[..], args].concat();
+        self.node("sequencer", "sequencer", &posting)
+    }
+
+    /// Starts a sequencer that posts nothing.
+    pub(super) fn silent_sequencer(&self, args: &[&str]) -> Node {
+        self.node("sequencer", "sequencer", args)
+    }
+
+    /// Starts a node that derives the chain from L1.
+    pub(super) fn verifier(&self) -> Node {
+        self.node("verifier", "verifier", &[])
+    }
+
+    fn node(&self, role: &str, name: &str, args: &[&str]) -> Node {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_millrace"));
+        command.args(["node", "--role", role, "--l1-url", &self.l1.rpc.url]).args(L1_SETTINGS);
+        command.arg("--rollup").arg(self.rollup_file());
+        // The last of several settings would be an error: a test's own ones replace the usual.
+        let node = Node::spawn(&mut command, &self.data_dir(name), args);
+        node.unwrap_or_else(|log| panic!("the {role} did not start:\n{log}"))
+    }
+
+    /// Waits until L1 vouches for a block and then derives the chain from L1 alone: all that it says is what the node
+    /// serves, at least up to that block.
+    pub(super) fn verify(&self, node: &Node, number: u64) {
+        wait_for_safe(&node.rpc, number);
+        let derived = self.derive_against(&node.rpc);
+        assert!(derived >= number, "only {derived} of {number} blocks are derived");
+    }
+
+    /// Runs `millrace verify`, which must agree. How many blocks it derived.
+    fn derive_against(&self, served: &Rpc) -> u64 {
+        let output = Command::new(env!("CARGO_BIN_EXE_millrace"))
+            .args(["verify", "--l1-url", &self.l1.rpc.url, "--against", &served.url])
+            .args(L1_SETTINGS)
+            .arg("--rollup")
+            .arg(self.rollup_file())
+            .output()
+            .expect("run millrace");
+        let said = String::from_utf8_lossy(&output.stdout);
+        let last = said.lines().last().unwrap_or_default();
+        let log = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "verify: {}\n{last}\n{log}", output.status);
+        let blocks = last.split_whitespace().next().and_then(|count| count.parse().ok());
+        blocks.unwrap_or_else(|| panic!("verify says {last}"))
+    }
+}
+
+fn write_key(path: &Path, key: &PrivateKeySigner) {
+    std::fs::write(path, key.to_bytes().to_string()).expect("write a key");
+}
+
+/// Randomness, from a seed that is printed.
+pub(super) fn rng(test: &str) -> StdRng {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a test's knobs are not the node's configuration"
+    )]
+    let seed = std::env::var("MILLRACE_ROLLUP_SEED");
+    let seed = seed.map_or_else(|_| rand::random(), |text| text.parse().expect("a number"));
+    println!("{test}: MILLRACE_ROLLUP_SEED={seed}");
+    StdRng::seed_from_u64(seed)
+}
+
+/// A key that nobody else has.
+pub(super) fn fresh_key(rng: &mut StdRng) -> PrivateKeySigner {
+    PrivateKeySigner::from_bytes(&B256::from(rng.random::<[u8; 32]>())).expect("a key")
+}
+
+/// The number of a block with a name.
+pub(super) fn number(rpc: &Rpc, name: &str) -> u64 {
+    quantity(&rpc.call("eth_getBlockByNumber", json!([name, false]))["number"])
+}
+
+/// The hash of a block.
+pub(super) fn hash(rpc: &Rpc, number: u64) -> String {
+    let block = rpc.call("eth_getBlockByNumber", json!([format!("{number:#x}"), false]));
+    block["hash"].as_str().unwrap_or_else(|| panic!("no block {number}")).to_owned()
+}
+
+/// Waits until L1 vouches for a block.
+pub(super) fn wait_for_safe(rpc: &Rpc, at_least: u64) {
+    let what = format!("block {at_least} to be safe");
+    wait_for(&what, || (number(rpc, "safe") >= at_least).then_some(()));
+}
+
+/// An account's balance on L2.
+pub(super) fn balance(rpc: &Rpc, account: Address) -> U256 {
+    let balance = rpc.call("eth_getBalance", json!([account, "latest"]));
+    serde_json::from_value(balance).expect("a quantity")
+}
