@@ -5,5 +5,10 @@
 
 mod deposits;
 mod fixture;
+mod hostile;
 mod load;
 mod modes;
+mod outages;
+mod reorgs;
+mod restarts;
+mod window;

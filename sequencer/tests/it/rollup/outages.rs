@@ -1,0 +1,83 @@
+//! L1 that does not answer, or asks for more than the batcher offers or has.
+
+use std::time::{Duration, Instant};
+
+use alloy_primitives::U256;
+use serde_json::json;
+
+use super::{
+    fixture::{ETHER, Rollup, number, rng},
+    load::Load,
+};
+use crate::support::node::{quantity, wait_for};
+
+const OUTAGE: Duration = Duration::from_secs(20);
+
+#[test]
+fn blocks_are_made_while_l1_is_gone_and_posted_when_it_is_back() {
+    let rollup = Rollup::deploy();
+    let node = rollup.sequencer(&[]);
+    let mut load = Load::new(&node.rpc, rng("L1 is gone"));
+    load.send(&node.rpc, 50);
+    rollup.l1.freeze();
+    let frozen = Instant::now();
+    let before = node.rpc.block_number();
+    let last = load.send(&node.rpc, 50);
+    wait_for("the outage to pass", || (frozen.elapsed() > OUTAGE).then_some(()));
+    assert!(node.rpc.block_number() > before + 10, "no blocks without L1");
+    assert!(node.metric(r#"millrace_l1_endpoint_set_aside_total{endpoint="l1-1"}"#) > 0.0);
+    rollup.l1.thaw();
+    rollup.verify(&node, last);
+    wait_for("health", || (node.ops("/readyz") == "ok\n").then_some(()));
+}
+
+#[test]
+fn a_batcher_without_money_waits_for_it() {
+    let rollup = Rollup::deploy();
+    rollup.l1.set_balance(rollup.batcher.address(), U256::from(1_000));
+    let node = rollup.sequencer(&[]);
+    let mut load = Load::new(&node.rpc, rng("no money"));
+    let last = load.send(&node.rpc, 50);
+    wait_for("the poverty to be noticed", || {
+        (node.metric("millrace_batcher_unfunded") == 1.0).then_some(())
+    });
+    assert_eq!(number(&node.rpc, "safe"), 0);
+    rollup.l1.set_balance(rollup.batcher.address(), U256::from(ETHER));
+    rollup.verify(&node, last);
+    assert_eq!(node.metric("millrace_batcher_unfunded"), 0.0);
+}
+
+#[test]
+fn a_transaction_that_l1_has_become_too_dear_for_offers_more() {
+    for carrier in ["calldata", "blobs"] {
+        let rollup = Rollup::deploy();
+        let l1 = &rollup.l1;
+        let node = rollup.sequencer(&["--batcher-carrier", carrier, "--batcher-bump-after", "2s"]);
+        let mut load = Load::new(&node.rpc, rng("dear L1"));
+        load.send(&node.rpc, 20);
+        for _ in 0..2 {
+            // A transaction sent at today's price meets tomorrow's: L1 stands still meanwhile.
+            l1.rpc.call("evm_setIntervalMining", json!([0]));
+            let bumps = node.metric("millrace_batcher_fee_bumps_total");
+            load.send(&node.rpc, 20);
+            let mut looks = 0;
+            wait_for("a transaction under way", || {
+                // L1's blocks close channels.
+                looks += 1;
+                if looks % 50 == 0 {
+                    l1.rpc.call("evm_mine", json!([]));
+                }
+                (node.metric("millrace_batcher_in_flight") > 0.0).then_some(())
+            });
+            let head = l1.rpc.call("eth_getBlockByNumber", json!(["latest", false]));
+            let base_fee = quantity(&head["baseFeePerGas"]);
+            let spike = U256::from(base_fee.max(100_000_000)) * U256::from(100);
+            l1.rpc.call("anvil_setNextBlockBaseFeePerGas", json!([spike]));
+            l1.tick();
+            wait_for("a better offer", || {
+                (node.metric("millrace_batcher_fee_bumps_total") > bumps).then_some(())
+            });
+        }
+        rollup.verify(&node, number(&node.rpc, "latest"));
+    }
+}
