@@ -70,7 +70,13 @@ impl Anvil {
         self.rpc.call("evm_setIntervalMining", json!([1]));
     }
 
-    /// Replaces the newest blocks by as many empty ones: what was in them is gone.
+    /// No more blocks for now.
+    pub(crate) fn halt(&self) {
+        self.rpc.call("evm_setIntervalMining", json!([0]));
+    }
+
+    /// Replaces the newest blocks by as many empty ones: what was in them is gone. Only while it is halted: a block that
+    /// comes in the midst of it leaves anvil with a chain that doesn't hold together.
     pub(crate) fn reorg(&self, depth: u64) {
         // Blocks of the same second with the same content would be the same blocks.
         let fork = self.forks.fetch_add(1, Ordering::Relaxed);
