@@ -9,7 +9,7 @@ use std::{
 
 use alloy_primitives::{Address, B256, U64};
 use alloy_signer_local::PrivateKeySigner;
-use anyhow::Context;
+use anyhow::{Context, bail};
 use millrace_contracts::DEV_ACCOUNTS;
 use millrace_l1::{Call, Endpoint, EndpointConfig};
 
@@ -67,6 +67,15 @@ pub async fn run_devnet(
 ) -> anyhow::Result<()> {
     // Taken down last, when the node has posted what it could.
     let _anvil = if config.l1.urls.is_empty() {
+        if let Some(path) =
+            config.data_dir.as_ref().filter(|path| path.join("rollup.json").exists())
+        {
+            bail!(
+                "{} holds a rollup whose L1 went with the process that had started it: keep an L1 and name it with --l1-url, \
+                 or begin anew in another directory",
+                path.display()
+            );
+        }
         config.l1.urls.push(format!("http://127.0.0.1:{}", devnet.l1_port));
         Some(devnet.start_anvil()?)
     } else {

@@ -66,7 +66,6 @@ impl Foundation {
         genesis: &Genesis,
         shutdown: impl Future<Output = ()>,
     ) -> anyhow::Result<Option<Self>> {
-        // Another one in the process, as in tests, has started them already.
         rayon::ThreadPoolBuilder::new()
             .num_threads(config.threads)
             .thread_name(|index| format!("worker-{index}"))

@@ -311,9 +311,13 @@ impl Intake {
 
 /// The newest executed state: the open block's, or the head's.
 pub(crate) fn newest_view(chain: &Chain) -> Arc<dyn StateView> {
+    let head = chain.head();
     match chain.open() {
-        Some(open) => Arc::new(open.view.clone()),
-        None => Arc::new(chain.head().view.clone()),
+        // Between two blocks the open one is the head itself, or older if the head came from L1.
+        Some(open) if open.attributes.number() > head.block.block.number() => {
+            Arc::new(open.view.clone())
+        }
+        _ => Arc::new(head.view.clone()),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{future::Future, sync::Arc, time::Duration};
 
-use anyhow::{Context, anyhow};
+use anyhow::{Context, anyhow, bail};
 use millrace_batcher::{Backlog, Batcher, Derived, Faces, Handle};
 use millrace_derivation::{L2Ref, Start};
 use millrace_l1::{
@@ -67,6 +67,9 @@ impl L1Side {
         chain: &Chain,
     ) -> anyhow::Result<Self> {
         let client = client(config, rollup.l1_chain_id, Some(rollup.genesis.l1))?;
+        if config.beacon_urls.is_empty() && PUBLIC_L1S.contains(&rollup.l1_chain_id) {
+            bail!("l1.beacon_url: blobs on L1 {} are read from a beacon node", rollup.l1_chain_id);
+        }
         let beacon = |(n, url): (usize, &String)| BeaconConfig {
             endpoint: EndpointConfig::new(format!("beacon-{n}"), url),
             slot_seconds: None,
@@ -135,6 +138,9 @@ async fn watch_blob_schedule(client: L1Client, reader: Arc<Reader>) -> anyhow::E
         tokio::time::sleep(SCHEDULE_INTERVAL).await;
     }
 }
+
+/// Ethereum, Sepolia, Holesky and Hoodi: their nodes do not serve blobs as anvil does.
+const PUBLIC_L1S: [u64; 4] = [1, 11_155_111, 17_000, 560_048];
 
 /// What derivation is connected with.
 pub(crate) struct Links {
@@ -224,8 +230,8 @@ async fn beginnings(chain: &Chain, rollup: &RollupConfig) -> anyhow::Result<Vec<
         None => (rollup.genesis.l2.number, rollup.genesis.l1),
     };
     let head = chain.head().block.block.number();
-    // Ever further back: a reorganization is rarely deep, and then some blocks more are derived again.
-    let depths = std::iter::once(0).chain((3..32).map(|power| 1_u64 << power));
+    // One by one, then ever further back: whatever lies above the newest that is still there is taken back.
+    let depths = (0..256).chain((8..32).map(|power| 1_u64 << power));
     let mut origins = Vec::new();
     for number in depths.map_while(|depth| head.checked_sub(depth)) {
         if number <= oldest {

@@ -152,6 +152,8 @@ fn start_logs(settings: &Settings) -> anyhow::Result<()> {
     let logs = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(io::stderr)
+        // Whoever read them may have gone: no reason to panic.
+        .log_internal_errors(false)
         .with_ansi(io::stderr().is_terminal());
     match settings.log_format {
         Some(LogFormat::Json) => logs.json().flatten_event(true).init(),

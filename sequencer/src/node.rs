@@ -5,7 +5,7 @@ use std::{fs, future::Future, sync::Arc, time::Duration};
 use anyhow::{Context, bail};
 use futures::FutureExt;
 use millrace_contracts::{DevGenesis, Genesis};
-use millrace_protocol::OpFork;
+use millrace_protocol::{OpFork, RollupConfig};
 use tokio::{net::TcpListener, sync::watch};
 
 use crate::{
@@ -61,7 +61,7 @@ pub async fn run_dev(
 
 /// Runs a node of a rollup until `shutdown`. `announce` hears where it is once it serves.
 pub async fn run_node(
-    config: Config,
+    mut config: Config,
     rollup: Rollup,
     role: Role,
     announce: impl FnOnce(&Listening),
@@ -71,8 +71,28 @@ pub async fn run_node(
         bail!("l1.url: a node of a rollup has to reach L1");
     }
     let l1 = config.l1.clone();
+    keep_window(&mut config, &rollup.config);
     let home = Home::open(&config)?;
     run(home, config, Source::L1 { rollup, role, l1 }, announce, shutdown).await
+}
+
+/// Seconds between the blocks of public L1s.
+const L1_BLOCK_TIME_S: u64 = 12;
+
+/// Keeps the state's history as far back as L1 may contradict us: until the sequencing window of the oldest block that is
+/// not safe is over.
+fn keep_window(config: &mut Config, rollup: &RollupConfig) {
+    let window_blocks =
+        rollup.seq_window_size.saturating_mul(L1_BLOCK_TIME_S) / rollup.block_time.max(1);
+    let history = &mut config.state.history_blocks;
+    if *history < window_blocks {
+        tracing::info!(
+            configured = *history,
+            kept = window_blocks,
+            "history is kept for the sequencing window"
+        );
+        *history = window_blocks;
+    }
 }
 
 async fn run(
@@ -138,7 +158,7 @@ async fn run(
     }
 
     if let Source::L1 { role: Role::Verifier, .. } = &source {
-        intake.suspend("this node makes no blocks: send transactions to the sequencer");
+        intake.close("this node makes no blocks: send transactions to the sequencer");
     }
 
     let (stop_building, stop) = watch::channel(false);

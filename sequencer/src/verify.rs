@@ -72,6 +72,7 @@ pub async fn verify(
         goal: Goal::Until(last),
         on_progress: Box::new(drop),
     };
+    let heads = side.heads.clone();
     let (stop_following, mut stopped) = watch::channel(false);
     let until_stopped =
         async move { stopped.wait_for(|stopped| *stopped).await.map_or((), drop) }.boxed().shared();
@@ -85,7 +86,8 @@ pub async fn verify(
 
     let served = against.map(|url| Served::new(&url)).transpose()?;
     let genesis = chain.genesis().number;
-    let head = chain.head().block.block.number();
+    // In a directory that a sequencer used there may be blocks above it that L1 says nothing about.
+    let head = heads.get().safe.id.number;
     for number in genesis..=head {
         let header = chain.header(number).await?.context("a derived block is gone")?;
         let derived = header.hash();

@@ -112,13 +112,18 @@ enum Slot {
 impl Builder {
     /// Makes blocks until told to stop: then the one at hand is finished at its slot's end.
     pub(crate) fn run(mut self) -> Result<(), BuilderError> {
-        while !*self.stop.borrow() {
+        while !self.is_stopped() {
             match self.orders.try_recv() {
                 Ok(order) => self.obey(order, None)?,
                 Err(_) => self.build_block()?,
             }
         }
         Ok(())
+    }
+
+    /// Whether somebody said so, or nobody is left who could.
+    fn is_stopped(&self) -> bool {
+        *self.stop.borrow() || self.stop.has_changed().is_err()
     }
 
     fn build_block(&mut self) -> Result<(), BuilderError> {
@@ -397,7 +402,7 @@ impl Builder {
                 self.intake.suspend(&problem);
                 self.health.set_problem(HealthPart::Journal, problem);
             }
-            if *self.stop.borrow() {
+            if self.is_stopped() {
                 // The block was never acknowledged, so nobody misses it.
                 return Err(AppendError::Write(error).into());
             }

@@ -38,14 +38,18 @@ impl SafeBlocks {
         self.newer.push_back(safe);
     }
 
-    /// Everything that was derived from L1 up to this block is final. What is newly so, if anything.
-    pub(super) fn finalize(&mut self, l1_number: u64) -> Option<Safe> {
+    /// The newest block that is final once L1 up to this block is, unless that is known already.
+    pub(super) fn finalizable(&self, l1_number: u64) -> Option<Safe> {
         let count = self.newer.partition_point(|safe| safe.from.number <= l1_number);
-        let newest = self.newer.drain(..count).next_back();
-        if let Some(newest) = newest {
+        self.newer.get(count.checked_sub(1)?).copied()
+    }
+
+    /// Everything that was derived from L1 up to this block is final.
+    pub(super) fn finalize(&mut self, l1_number: u64) {
+        if let Some(newest) = self.finalizable(l1_number) {
             self.finalized = newest;
+            self.newer.retain(|safe| safe.from.number > l1_number);
         }
-        newest
     }
 
     /// L1 blocks above this one are gone, and with them all that was derived from them.
@@ -77,13 +81,14 @@ mod tests {
         for (number, from) in [(1, 5), (2, 5), (3, 6), (4, 9)] {
             blocks.push(safe(number, from));
         }
-        assert_eq!(blocks.finalize(4), None);
-        assert_eq!(blocks.finalize(5), Some(safe(2, 5)));
-        assert_eq!(blocks.finalized(), safe(2, 5));
+        assert_eq!(blocks.finalizable(4), None);
+        assert_eq!(blocks.finalizable(5), Some(safe(2, 5)));
+        blocks.finalize(5);
+        assert_eq!((blocks.finalized(), blocks.finalizable(5)), (safe(2, 5), None));
         blocks.forget_above(8);
         assert_eq!(blocks.newest(), safe(3, 6));
         blocks.forget_above(5);
         assert_eq!(blocks.newest(), safe(2, 5));
-        assert_eq!(blocks.finalize(100), None);
+        assert_eq!(blocks.finalizable(100), None);
     }
 }

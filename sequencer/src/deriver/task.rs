@@ -28,6 +28,9 @@ use crate::{
     metrics::Metrics,
 };
 
+/// How often L1 may fail to fit what was read of it, without a word of a reorganization, before derivation begins anew.
+const MISFITS_MAX: u32 = 10;
+
 /// How long to wait before L1 is asked again for what it did not give.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -97,6 +100,8 @@ impl From<ReadError> for DeriverError {
 enum Ended {
     /// L1 was reorganized below what had been read: derivation begins anew after this L1 block.
     Reorg(BlockId),
+    /// L1 does not fit what had been read, and nobody says why: derivation begins anew after what is final.
+    Anew,
     /// All that was to be read is read.
     Done,
 }
@@ -111,6 +116,10 @@ impl Deriver {
             match self.derive(&mut safe, read).await? {
                 Ended::Done => return Ok(()),
                 Ended::Reorg(to) => read = to,
+                Ended::Anew => {
+                    let finalized = self.beginning().await?;
+                    (safe, read) = (SafeBlocks::new(finalized), finalized.from);
+                }
             }
         }
     }
@@ -148,9 +157,12 @@ impl Deriver {
         let mut system_config = search.system_config_before(first, newest.id.number).await?;
         let mut l1 = Fetching::new(self.reader.clone(), self.follower.clone());
         let mut at_hand = AtHand::default();
+        let mut misfits = 0;
         loop {
+            // What the start relies on is part of what was read, even while it is read again.
+            let relied = derivation.l1().filter(|l1| l1.number > read.number).unwrap_or(read);
             while let Ok(event) = self.events.try_recv() {
-                if let Some(to) = self.hear(event, safe, derivation.l1()).await? {
+                if let Some(to) = self.hear(event, safe, relied, &mut l1).await? {
                     return Ok(Ended::Reorg(to));
                 }
             }
@@ -176,9 +188,12 @@ impl Deriver {
                     }
                     let tip = self.follower.tip().map_or(0, |tip| tip.number);
                     if number > tip {
-                        self.window.set_complete(tip > 0);
+                        // The follower may itself be on its way to the head.
+                        if self.follower.head().is_some_and(|head| head.number <= tip) {
+                            self.window.set_complete(true);
+                        }
                         let event = self.events.recv().await.ok_or(DeriverError::FollowerEnded)?;
-                        if let Some(to) = self.hear(event, safe, derivation.l1()).await? {
+                        if let Some(to) = self.hear(event, safe, relied, &mut l1).await? {
                             return Ok(Ended::Reorg(to));
                         }
                         continue;
@@ -187,10 +202,15 @@ impl Deriver {
                         continue;
                     };
                     match derivation.push(&block) {
-                        Ok(()) => {}
+                        Ok(()) => misfits = 0,
                         // The follower is about to tell how far back it goes.
-                        Err(PushError::Reorg { .. }) => {
+                        Err(error @ PushError::Reorg { .. }) => {
                             l1.forget();
+                            misfits += 1;
+                            tracing::warn!(%error, misfits, "L1 does not fit what was read of it");
+                            if misfits == MISFITS_MAX {
+                                return Ok(Ended::Anew);
+                            }
                             tokio::time::sleep(RETRY_INTERVAL).await;
                             continue;
                         }
@@ -223,6 +243,7 @@ impl Deriver {
                 Ok(Some(block))
             }
             Ok(None) => {
+                tracing::debug!(l1_block = number, "L1 has no such block at the moment");
                 tokio::time::sleep(RETRY_INTERVAL).await;
                 Ok(None)
             }
@@ -263,6 +284,8 @@ impl Deriver {
                         "L1 contradicts our chain: it is taken back to agree"
                     );
                     self.metrics.contradicted();
+                    // What we would build meanwhile would most likely be contradicted, too.
+                    self.window.set_complete(false);
                     match self.orders.adopt(attributes.clone()).await? {
                         Ok(block) => block,
                         Err(refused) => return self.refuse(derivation, number, &refused),
@@ -297,7 +320,8 @@ impl Deriver {
         &mut self,
         event: Event,
         safe: &mut SafeBlocks,
-        read: Option<BlockId>,
+        relied: BlockId,
+        l1: &mut Fetching,
     ) -> Result<Option<BlockId>, DeriverError> {
         match event {
             Event::Block(_) => {}
@@ -324,9 +348,10 @@ impl Deriver {
             Event::Reorg { to, from } => {
                 tracing::warn!(to = to.number, from = from.number, "L1 was reorganized");
                 self.metrics.l1_reorg(from.number.saturating_sub(to.number));
+                l1.forget();
                 self.window.truncate(to.number);
                 self.take_back(to.number, safe).await?;
-                return Ok(read.filter(|read| read.number > to.number).map(|_| to));
+                return Ok((relied.number > to.number).then_some(to));
             }
         }
         Ok(None)
@@ -338,9 +363,17 @@ impl Deriver {
     async fn finalize(&self, safe: &mut SafeBlocks, used_up: BlockId) -> Result<(), DeriverError> {
         let l1_finalized = self.heads.get().l1_finalized;
         let l1 = if l1_finalized.number <= used_up.number { l1_finalized } else { used_up };
-        let Some(newest) = safe.finalize(l1.number) else { return Ok(()) };
+        let Some(newest) = safe.finalizable(l1.number) else { return Ok(()) };
         let finalized = Finalized { l2: newest.block.id, l1 };
-        self.chain.journal.set_finalized(finalized).await?;
+        match self.chain.journal.set_finalized(finalized).await {
+            Ok(()) => safe.finalize(l1.number),
+            // It is no less final, and will be noted when there is room again.
+            Err(FinalizeError::Write(error)) => {
+                tracing::warn!(%error, block = newest.block.id.number, "a final block could not be noted");
+                return Ok(());
+            }
+            Err(error) => return Err(error.into()),
+        }
         self.heads.update(|heads| heads.finalized = newest.block);
         self.metrics.finalized(&newest.block);
         self.window.forget_below(newest.block.origin.number);
@@ -357,10 +390,8 @@ impl Deriver {
         let first = safe.finalized().block.id.number;
         let search = self.search();
         let stays = search.newest_by_origin(first, head, l1_number).await?;
-        if stays < head {
-            self.orders.rewind(stays).await?;
-        }
-        Ok(())
+        // Even if no sealed block has to go: the open one may refer to a block that is gone.
+        Ok(self.orders.rewind(stays).await?)
     }
 }
 
