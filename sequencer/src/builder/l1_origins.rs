@@ -116,3 +116,122 @@ impl Origin for L1Origins {
         false
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use alloy_primitives::{Address, B256};
+    use millrace_protocol::{ChainSpec, L1Header, RollupGenesis, SystemConfig};
+
+    use super::*;
+
+    const DRIFT_S: u64 = 1_800;
+
+    fn id(number: u64) -> BlockId {
+        BlockId { number, hash: B256::repeat_byte(number as u8) }
+    }
+
+    fn system_config() -> SystemConfig {
+        SystemConfig {
+            batcher: Address::ZERO,
+            gas_limit: 30_000_000,
+            base_fee_scalar: 0,
+            blob_base_fee_scalar: 0,
+            eip1559: None,
+            operator_fee: Default::default(),
+        }
+    }
+
+    /// An L1 with a block every 12 seconds, as far as derivation has read it.
+    fn origins(newest: u64, confirmations: u64) -> L1Origins {
+        let window = Arc::new(L1Window::default());
+        for number in 10..=newest {
+            window.push(&L1Block {
+                header: L1Header {
+                    number,
+                    hash: id(number).hash,
+                    parent_hash: id(number - 1).hash,
+                    timestamp: 12 * number,
+                    base_fee: 1,
+                    blob_base_fee: 1,
+                    prev_randao: B256::ZERO,
+                    parent_beacon_block_root: B256::ZERO,
+                },
+                system_config: system_config(),
+                deposits: Vec::new(),
+                inbox: Vec::new(),
+            });
+        }
+        window.set_complete(true);
+        let genesis = RollupGenesis {
+            l1: id(10),
+            l2: BlockId::default(),
+            l2_time: 120,
+            system_config: system_config(),
+        };
+        let rollup = RollupConfig {
+            spec: ChainSpec::dev(901),
+            genesis,
+            block_time: 2,
+            max_sequencer_drift: DRIFT_S,
+            seq_window_size: 3_600,
+            channel_timeout: 50,
+            l1_chain_id: 1,
+            batch_inbox: Address::ZERO,
+            deposit_contract: Address::ZERO,
+            system_config_contract: Address::ZERO,
+        };
+        L1Origins { rollup: Arc::new(rollup), window, confirmations }
+    }
+
+    fn check(
+        origins: &L1Origins,
+        parent: BlockId,
+        timestamp: u64,
+        expected: Result<(u64, bool), Stalled>,
+    ) {
+        let chosen = origins.choose(parent, timestamp);
+        let chosen = chosen.map(|(block, only_deposits)| (block.header.number, only_deposits));
+        assert_eq!(chosen, expected, "after {} at {timestamp}", parent.number);
+    }
+
+    #[test]
+    fn the_next_origin_is_taken_as_soon_as_it_is_no_newer_than_the_block() {
+        let origins = origins(20, 0);
+        check(&origins, id(10), 131, Ok((10, false)));
+        check(&origins, id(10), 132, Ok((11, false)));
+        // By one at most, however late the block is.
+        check(&origins, id(10), 240, Ok((11, false)));
+    }
+
+    #[test]
+    fn what_is_not_confirmed_is_not_known() {
+        check(&origins(12, 2), id(10), 200, Ok((10, false)));
+        check(&origins(13, 2), id(10), 200, Ok((11, false)));
+    }
+
+    #[test]
+    fn past_the_drift_a_block_is_empty_or_does_not_come() {
+        let late = 120 + DRIFT_S + 1;
+        let drift = Stalled::Drift { origin: 10, ahead_s: DRIFT_S + 1 };
+        check(&origins(10, 0), id(10), late - 1, Ok((10, false)));
+        check(&origins(10, 0), id(10), late, Err(drift.clone()));
+        check(&origins(11, 1), id(10), late, Err(drift));
+        // The next one is known and must be taken, but the block is too far ahead of that one, too.
+        check(&origins(11, 0), id(10), late, Ok((11, false)));
+        check(&origins(11, 0), id(10), late + 12, Ok((11, true)));
+    }
+
+    #[test]
+    fn nothing_is_built_on_an_origin_that_is_gone() {
+        let other = BlockId { number: 12, hash: B256::repeat_byte(0xee) };
+        let origins = origins(12, 0);
+        check(&origins, other, 150, Err(Stalled::OriginGone { number: 12 }));
+        origins.window.truncate(11);
+        check(&origins, id(12), 150, Err(Stalled::OriginGone { number: 12 }));
+        check(&origins, id(11), 150, Ok((11, false)));
+        origins.window.forget_below(11);
+        check(&origins, id(10), 150, Err(Stalled::OriginGone { number: 10 }));
+        origins.window.set_complete(false);
+        check(&origins, id(11), 150, Err(Stalled::Deriving));
+    }
+}
