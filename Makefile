@@ -21,10 +21,13 @@ dev: ## Builds and runs a chain without L1, with funded accounts, until Ctrl-C.
 	tools/install.sh build
 	cargo run --release --locked --bin millrace -- dev $(ARGS)
 
+# Once it is built, the rollup's tests have each chain derived by it, too.
+KONA_CHECK := $(CURDIR)/target/kona/debug/kona-check
+
 .PHONY: test
 test: ## Runs every test: unit, property, integration, other people's clients.
 	tools/install.sh test
-	cargo test --workspace --locked
+	if [ -x "$(KONA_CHECK)" ]; then export MILLRACE_KONA_CHECK="$(KONA_CHECK)"; fi; cargo test --workspace --locked
 	cd fuzz && CARGO_TARGET_DIR=../target cargo test --locked
 
 .PHONY: check
@@ -36,8 +39,11 @@ check: ## Format, lints, documentation, licences and crate walls, contract artif
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
 
+# In this order, since the tests insist on kona-check here.
 .PHONY: ci
-ci: check test ## Exactly what CI runs.
+ci: export MILLRACE_KONA_CHECK := $(KONA_CHECK)
+ci: check conformance test ## Exactly what CI runs.
+.NOTPARALLEL:
 
 .PHONY: torture
 torture: ## Kills a loaded node over and over (ROUNDS=100) and checks that nothing acknowledged is lost.

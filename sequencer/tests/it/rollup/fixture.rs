@@ -13,6 +13,7 @@ use rand::{Rng, SeedableRng, rngs::StdRng};
 use serde_json::json;
 use tempfile::TempDir;
 
+use super::kona;
 use crate::support::{
     anvil::{Anvil, L1_CHAIN_ID},
     node::{Node, Rpc, quantity, wait_for},
@@ -106,9 +107,20 @@ impl Rollup {
         node.unwrap_or_else(|log| panic!("the {role} did not start:\n{log}"))
     }
 
-    /// Waits until L1 vouches for a block and then derives the chain from L1 alone: all that it says is what the node
-    /// serves, at least up to that block.
+    /// Waits until L1 vouches for a block and then derives the chain from L1 alone, by our rules and by somebody else's:
+    /// all that it says is what the node serves, at least up to that block.
     pub(super) fn verify(&self, node: &Node, number: u64) {
+        self.verify_with_invalid(node, number, &[]);
+    }
+
+    /// The same, where somebody posted batches on purpose that made no valid blocks: these numbers have deposits only.
+    pub(super) fn verify_with_invalid(&self, node: &Node, number: u64, invalid: &[u64]) {
+        self.verify_by_ourselves(node, number);
+        kona::check(&self.l1, &self.rollup_file(), node, number, invalid);
+    }
+
+    /// The same by our rules alone.
+    pub(super) fn verify_by_ourselves(&self, node: &Node, number: u64) {
         wait_for_safe(&node.rpc, number);
         let derived = self.derive_against(&node.rpc);
         assert!(derived >= number, "only {derived} of {number} blocks are derived");

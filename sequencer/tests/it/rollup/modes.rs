@@ -1,9 +1,13 @@
-//! Every way in which blocks travel: 10,000 transactions of all kinds between them.
+//! Every way in which blocks travel: 10,000 transactions of all kinds between them, and some deposits.
+
+use alloy_primitives::{Address, U256};
 
 use super::{
+    deposits::deposit_call,
     fixture::{Rollup, number, rng},
     load::Load,
 };
+use crate::support::wallet::dev_account;
 
 const TRANSACTIONS: usize = 2_500;
 
@@ -12,8 +16,11 @@ fn check(name: &str, args: &[&str]) -> Posted {
     let rollup = Rollup::deploy();
     let node = rollup.sequencer(args);
     let mut load = Load::new(&node.rpc, rng(name));
+    let (depositor, portal) = (dev_account(9).address(), rollup.config.deposit_contract);
+    let call = deposit_call(Address::repeat_byte(0x99), U256::ONE, 100_000, &[1, 2, 3]);
     // In several goes, so that several channels carry them.
     for _ in 0..5 {
+        rollup.l1.send_from(depositor, Some(portal), U256::from(2), &call);
         load.send(&node.rpc, TRANSACTIONS / 5);
     }
     rollup.verify(&node, number(&node.rpc, "latest"));
@@ -35,9 +42,14 @@ fn spans_in_brotli_travel_in_blobs() {
 }
 
 #[test]
-fn spans_in_brotli_travel_as_calldata() {
-    let posted = check("span, brotli, calldata", &["--batcher-carrier", "calldata"]);
-    assert!(posted.channels > 1.0);
+fn spans_in_brotli_travel_as_calldata_over_several_transactions() {
+    let args = [
+        ["--batcher-carrier", "calldata"],
+        ["--batcher-calldata-bytes-max", "10000"],
+        ["--batcher-channel-transactions", "6"],
+    ];
+    let posted = check("span, brotli, calldata", args.as_flattened());
+    assert!(posted.transactions > posted.channels, "no channel takes several transactions");
 }
 
 #[test]
