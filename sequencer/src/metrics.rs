@@ -38,6 +38,7 @@ pub(crate) struct Metrics {
     stalled: IntGauge,
     blocks_taken_back: IntCounter,
     contradictions: IntCounter,
+    l1_read_number: IntGauge,
     safe_number: IntGauge,
     safe_timestamp: IntGauge,
     finalized_number: IntGauge,
@@ -121,6 +122,10 @@ impl Metrics {
                 "millrace_derivation_contradictions_total",
                 "Blocks derived from L1 that were not the ones that we had."
             )),
+            l1_read_number: register!(IntGauge::new(
+                "millrace_derivation_l1_number",
+                "Number of the newest L1 block that derivation has read."
+            )),
             safe_number: register!(IntGauge::new(
                 "millrace_safe_number",
                 "Number of the newest block that was derived from L1."
@@ -169,6 +174,10 @@ impl Metrics {
 
     pub(crate) fn contradicted(&self) {
         self.contradictions.inc();
+    }
+
+    pub(crate) fn l1_read(&self, number: u64) {
+        self.l1_read_number.set(number as i64);
     }
 
     pub(crate) fn safe(&self, block: &L2Ref) {

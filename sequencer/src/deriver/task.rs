@@ -219,6 +219,7 @@ impl Deriver {
                     system_config = block.system_config;
                     self.window.push(&block);
                     self.heads.update(|heads| heads.l1_read = block.header.id());
+                    self.metrics.l1_read(number);
                 }
             }
         }
