@@ -4,7 +4,9 @@
 //! if there is one (`MILLRACE_KONA_CHECK` says where). What may depend on chance is drawn from a printed seed;
 //! `MILLRACE_ROLLUP_SEED` replays it.
 
+mod config_updates;
 mod deposits;
+mod finality;
 mod fixture;
 mod hostile;
 mod kona;
@@ -12,5 +14,6 @@ mod load;
 mod modes;
 mod outages;
 mod reorgs;
+mod reorgs_again;
 mod restarts;
 mod window;

@@ -53,7 +53,7 @@ fn on_l1(l1: &Anvil, hash: &str) -> OnL1 {
 }
 
 /// A block's place in its epoch, and the epoch's number, as its first transaction says it.
-fn epoch(block: &Value) -> (u64, u64) {
+pub(super) fn epoch(block: &Value) -> (u64, u64) {
     let input = hex::decode(text(&block["transactions"][0]["input"])).expect("hex");
     let number = |at: usize| u64::from_be_bytes(input[at..at + 8].try_into().expect("eight bytes"));
     // A selector and two scalars, the sequence number, the timestamp and the number.
@@ -61,7 +61,7 @@ fn epoch(block: &Value) -> (u64, u64) {
 }
 
 /// The first block of an L1 block's epoch, as soon as it is there.
-fn first_of_epoch(rpc: &Rpc, l1_number: u64) -> Value {
+pub(super) fn first_of_epoch(rpc: &Rpc, l1_number: u64) -> Value {
     wait_for("the epoch", || (newest_epoch(rpc) >= l1_number).then_some(()));
     let mut at = rpc.block_number();
     loop {

@@ -82,7 +82,18 @@ impl Rollup {
 
     /// Starts a sequencer that posts.
     pub(super) fn sequencer(&self, args: &[&str]) -> Node {
-        let key = self.dir.path().join("batcher.key");
+        self.sequencer_with_key(&self.dir.path().join("batcher.key"), args)
+    }
+
+    /// Starts a sequencer that posts as somebody new, who has ether.
+    pub(super) fn sequencer_of(&self, batcher: &PrivateKeySigner, args: &[&str]) -> Node {
+        let path = self.dir.path().join(format!("{}.key", batcher.address()));
+        write_key(&path, batcher);
+        self.l1.set_balance(batcher.address(), U256::from(1_000 * u128::from(ETHER)));
+        self.sequencer_with_key(&path, args)
+    }
+
+    fn sequencer_with_key(&self, key: &Path, args: &[&str]) -> Node {
         let key = key.to_str().expect("UTF-8");
         let posting = [&["--batcher-key-file", key], &BATCHER_SETTINGS[..], args].concat();
         self.node("sequencer", "sequencer", &posting)
@@ -128,9 +139,20 @@ impl Rollup {
 
     /// Runs `millrace verify`, which must agree. How many blocks it derived.
     fn derive_against(&self, served: &Rpc) -> u64 {
+        self.derive(served, &[])
+    }
+
+    /// The same in a directory of this name, which it keeps.
+    pub(super) fn derive_in(&self, name: &str, served: &Rpc) -> u64 {
+        let data_dir = self.data_dir(name);
+        self.derive(served, &["--data-dir", data_dir.to_str().expect("UTF-8")])
+    }
+
+    fn derive(&self, served: &Rpc, args: &[&str]) -> u64 {
         let output = Command::new(env!("CARGO_BIN_EXE_millrace"))
             .args(["verify", "--l1-url", &self.l1.rpc.url, "--against", &served.url])
             .args(L1_SETTINGS)
+            .args(args)
             .arg("--rollup")
             .arg(self.rollup_file())
             .output()
@@ -174,6 +196,21 @@ pub(super) fn number(rpc: &Rpc, name: &str) -> u64 {
 pub(super) fn hash(rpc: &Rpc, number: u64) -> String {
     let block = rpc.call("eth_getBlockByNumber", json!([format!("{number:#x}"), false]));
     block["hash"].as_str().unwrap_or_else(|| panic!("no block {number}")).to_owned()
+}
+
+/// Waits until a node has read all that L1 has, which stands still.
+pub(super) fn wait_until_read(l1: &Anvil, node: &Node) {
+    wait_for("L1 to be read", || {
+        (node.metric("millrace_derivation_l1_number") == l1.number("latest") as f64).then_some(())
+    });
+}
+
+/// Waits until a node has derived all that L1 says, which stands still but for one more block.
+pub(super) fn wait_until_derived(l1: &Anvil, node: &Node) {
+    wait_until_read(l1, node);
+    // It is read when what came before it is used up.
+    l1.mine(1);
+    wait_until_read(l1, node);
 }
 
 /// Waits until L1 vouches for a block.

@@ -67,6 +67,13 @@ impl Load {
 
     /// Sends this many transactions, and waits until they are all in blocks. The number of the newest of these.
     pub(super) fn send(&mut self, rpc: &Rpc, count: usize) -> u64 {
+        self.post(rpc, count);
+        self.settle(rpc);
+        rpc.block_number()
+    }
+
+    /// Sends this many transactions.
+    pub(super) fn post(&mut self, rpc: &Rpc, count: usize) {
         let raws: Vec<Bytes> = (0..count).map(|_| self.next()).collect();
         for raws in raws.chunks(500) {
             let request = |(id, raw): (usize, &Bytes)| json!({ "jsonrpc": "2.0", "id": id, "method": "eth_sendRawTransaction", "params": [raw] });
@@ -77,8 +84,6 @@ impl Load {
                 assert!(answer.get("result").is_some(), "{answer}");
             }
         }
-        self.settle(rpc);
-        rpc.block_number()
     }
 
     /// Waits until everything that was sent is in blocks.

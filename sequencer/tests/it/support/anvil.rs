@@ -75,6 +75,11 @@ impl Anvil {
         self.rpc.call("evm_setIntervalMining", json!([0]));
     }
 
+    /// So many blocks at once, now.
+    pub(crate) fn mine(&self, count: u64) {
+        self.rpc.call("anvil_mine", json!([U256::from(count)]));
+    }
+
     /// Replaces the newest blocks by as many empty ones: what was in them is gone. Only while it is halted: a block that
     /// comes in the midst of it leaves anvil with a chain that doesn't hold together.
     pub(crate) fn reorg(&self, depth: u64) {
