@@ -234,4 +234,70 @@ mod tests {
         origins.window.set_complete(false);
         check(&origins, id(11), 150, Err(Stalled::Deriving));
     }
+
+    /// What the next block takes from L1, after a block of ours with this origin that comes so late in its epoch.
+    fn derive(origins: &mut L1Origins, origin: u64, sequence_number: u64) -> Derived {
+        let known = origins.window.known.lock().blocks[&origin].clone();
+        let attributes =
+            L1Attributes::for_block(&known.system_config, &known.header, sequence_number);
+        let header = millrace_types::Header {
+            number: 100,
+            timestamp: 12 * origin,
+            ..millrace_types::Header::default()
+        };
+        let header = millrace_types::SealedHeader::new(header, B256::ZERO);
+        let first = Arc::new(Transaction::deposit(attributes.to_deposit()));
+        let parent = Block { header, transactions: vec![first] };
+        origins.derive(&parent, 12 * origin + 12).expect("an origin")
+    }
+
+    fn attributes(derived: &Derived) -> L1Attributes {
+        use alloy_consensus::Transaction as _;
+
+        L1Attributes::decode(derived.deposits[0].input()).expect("L1 attributes")
+    }
+
+    #[test]
+    fn the_first_block_of_an_epoch_has_its_deposits_and_obeys_its_system_config() {
+        let mut origins = origins(12, 0);
+        let deposit = op_alloy_consensus::TxDeposit { mint: 5, ..Default::default() };
+        let mut changed = L1Block::clone(&origins.window.known.lock().blocks[&12]);
+        changed.deposits = vec![deposit.clone(), deposit];
+        changed.system_config.gas_limit = 40_000_000;
+        let params = millrace_protocol::Eip1559Params::new(50, 3).expect("not zero");
+        changed.system_config.eip1559 = Some(params);
+        origins.window.push(&changed);
+
+        let before = derive(&mut origins, 10, 3);
+        assert_eq!((attributes(&before).l1_number, attributes(&before).sequence_number), (11, 0));
+        assert_eq!((before.deposits.len(), before.gas_limit), (1, 30_000_000));
+        let constants = origins.rollup.spec.eip1559_constants(132);
+        assert_eq!(before.eip1559, constants, "what the config does not say the chain does");
+
+        let first = derive(&mut origins, 11, 3);
+        assert_eq!((attributes(&first).l1_number, attributes(&first).sequence_number), (12, 0));
+        assert_eq!((first.deposits.len(), first.gas_limit), (3, 40_000_000));
+        assert_eq!(first.eip1559, params);
+
+        // Nothing follows block 12 yet.
+        let second = derive(&mut origins, 12, 0);
+        assert_eq!((attributes(&second).l1_number, attributes(&second).sequence_number), (12, 1));
+        assert_eq!((second.deposits.len(), second.gas_limit), (1, 40_000_000));
+    }
+
+    #[test]
+    fn confirmations_without_end_are_never_reached() {
+        check(&origins(20, u64::MAX), id(10), 200, Ok((10, false)));
+    }
+
+    #[test]
+    fn a_block_that_is_replaced_takes_what_was_above_with_it() {
+        let origins = origins(14, 0);
+        let mut other = L1Block::clone(&origins.window.known.lock().blocks[&12]);
+        other.header.hash = B256::repeat_byte(0xee);
+        origins.window.push(&other);
+        check(&origins, id(12), 200, Err(Stalled::OriginGone { number: 12 }));
+        check(&origins, other.header.id(), 200, Ok((12, false)));
+        check(&origins, id(11), 200, Ok((12, false)));
+    }
 }

@@ -1,5 +1,8 @@
 //! Finding blocks of ours by their origin, which never goes back from one block to the next.
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 use alloy_primitives::BlockNumber;
