@@ -40,7 +40,7 @@ fn attributes(block: &Value) -> L1Attributes {
 fn the_chain_obeys_its_owner_from_the_epoch_on() {
     let rng = rng("the owner's changes");
     let rollup = Rollup::deploy();
-    let node = rollup.sequencer(&[]);
+    let node = rollup.sequencer(&["--batcher-bump-after", "2s"]);
     let l1 = &rollup.l1;
     let before = rollup.config.genesis.system_config;
     Load::new(&node.rpc, rng.clone()).send(&node.rpc, 50);
@@ -94,6 +94,21 @@ fn the_chain_obeys_its_owner_from_the_epoch_on() {
         (node.rpc.block_number() >= quantity(&receipt["blockNumber"])).then_some(())
     });
     assert_eq!(had - balance(&node.rpc, sender.address()), paid + U256::from(5));
+
+    // What L1 takes back was never said.
+    l1.halt();
+    set(&rollup, "setGasLimit(uint64)", &[word(70_000_000)]);
+    l1.mine(1);
+    let changed = l1.number("latest");
+    l1.mine(1);
+    let gas_limit = |block: &Value| quantity(&block["gasLimit"]);
+    assert_eq!(gas_limit(&first_of_epoch(&node.rpc, changed)), 70_000_000);
+    l1.reorg(2);
+    l1.tick();
+    wait_for("the change to be taken back", || {
+        let newest = node.rpc.call("eth_getBlockByNumber", json!(["latest", true]));
+        (epoch(&newest).1 > changed).then(|| assert_eq!(gas_limit(&newest), 60_000_000))
+    });
 
     let last = Load::new(&node.rpc, rng).send(&node.rpc, 200);
     rollup.verify(&node, last);

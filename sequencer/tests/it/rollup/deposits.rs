@@ -2,7 +2,7 @@
 
 use std::{path::Path, process::Command};
 
-use alloy_primitives::{Address, B256, U256, hex};
+use alloy_primitives::{Address, B256, U256, hex, keccak256};
 use millrace_protocol::alias_l1_address;
 use op_alloy_consensus::UserDepositSource;
 use serde_json::{Value, json};
@@ -34,6 +34,8 @@ pub(super) fn deposit_call(to: Address, value: U256, gas: u64, data: &[u8]) -> V
 /// A deposit on L1: the block and the index of its log.
 struct OnL1 {
     block: u64,
+    /// In the block, not in the transaction.
+    log_index: u64,
     source_hash: B256,
     gas_used: u64,
 }
@@ -44,8 +46,10 @@ fn on_l1(l1: &Anvil, hash: &str) -> OnL1 {
     assert_eq!(receipt["status"], "0x1", "{receipt}");
     let log = &receipt["logs"][0];
     let block_hash = text(&receipt["blockHash"]).parse().expect("a hash");
-    let source = UserDepositSource::new(block_hash, quantity(&log["logIndex"]));
+    let log_index = quantity(&log["logIndex"]);
+    let source = UserDepositSource::new(block_hash, log_index);
     OnL1 {
+        log_index,
         block: quantity(&receipt["blockNumber"]),
         source_hash: source.source_hash(),
         gas_used: quantity(&receipt["gasUsed"]),
@@ -111,8 +115,43 @@ fn deposits_arrive_in_the_first_block_of_their_epoch() {
     assert_eq!(balance(&node.rpc, recipient), ether);
     assert_eq!(balance(&node.rpc, depositor), before + U256::from(2) * ether, "no fee is paid");
 
+    check_one_l1_block(&rollup, &node);
     let last = number(&node.rpc, "latest");
     rollup.verify(&node, last);
+}
+
+/// Several deposits of one L1 block come in the order of their logs, whatever else logs something there.
+fn check_one_l1_block(rollup: &Rollup, node: &Node) {
+    let (l1, portal) = (&rollup.l1, Some(rollup.config.deposit_contract));
+    l1.halt();
+    let mut create = deposit_call(Address::ZERO, U256::ZERO, 200_000, &creation(&[0xfe]));
+    create[4 + 4 * 32 - 1] = 1;
+    let creator = dev_account(5).address();
+    let nonce = node.rpc.quantity("eth_getTransactionCount", json!([creator, "latest"]));
+    let pay = |gas| deposit_call(Address::repeat_byte(0x34), U256::ONE, gas, &[]);
+    let owner = dev_account(0).address();
+    let mut config_update = keccak256("setUnsafeBlockSigner(address)")[..4].to_vec();
+    config_update.extend(Address::repeat_byte(1).into_word());
+    let sent = [
+        l1.send_from(owner, Some(rollup.config.system_config_contract), U256::ZERO, &config_update),
+        l1.send_from(dev_account(3).address(), portal, U256::ONE, &pay(50_000)),
+        l1.send_from(creator, portal, U256::ZERO, &create),
+        l1.send_from(dev_account(3).address(), portal, U256::ONE, &pay(60_000)),
+    ];
+    l1.mine(1);
+    l1.tick();
+    // As L1 has them; without the update, which is no deposit.
+    let mut deposits = sent[1..].iter().map(|hash| on_l1(l1, hash)).collect::<Vec<_>>();
+    deposits.sort_by_key(|deposit| deposit.log_index);
+    assert!(deposits.iter().all(|deposit| deposit.block == deposits[0].block));
+    assert!(deposits[2].log_index > 0);
+    let block = first_of_epoch(&node.rpc, deposits[0].block);
+    let transactions = block["transactions"].as_array().expect("transactions");
+    let arrived: Vec<_> = transactions[1..].iter().map(|tx| text(&tx["sourceHash"])).collect();
+    let expected: Vec<_> = deposits.iter().map(|deposit| deposit.source_hash.to_string()).collect();
+    assert_eq!(arrived, expected);
+    let code = node.rpc.call("eth_getCode", json!([creator.create(nonce), "latest"]));
+    assert_eq!(code, "0xfe");
 }
 
 #[test]
