@@ -57,7 +57,8 @@ pub struct Config {
     pub channel_duration_max: u64,
     /// A channel is closed when its first block's epoch is so near the end of its sequencing window, in L1 blocks.
     pub window_margin: u64,
-    /// A channel is closed when no block came for so long.
+    /// A channel with transactions is closed when no more of them came for so long: whoever sent them waits for L1. One
+    /// of empty blocks waits for `channel_duration_max`, as a quiet chain would else pay for a channel every `idle`.
     pub idle: Duration,
     /// The most transactions that are sent and not included.
     pub in_flight_max: usize,
@@ -107,6 +108,15 @@ pub enum ConfigError {
         /// Its limit.
         min: u64,
     },
+}
+
+impl ConfigError {
+    /// Which figure it is about.
+    pub const fn key(&self) -> &'static str {
+        match self {
+            Self::Zero(key) | Self::TooLarge { key, .. } | Self::TooSmall { key, .. } => key,
+        }
+    }
 }
 
 impl Config {

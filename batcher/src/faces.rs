@@ -69,6 +69,9 @@ pub trait L1: Send + Sync {
     /// Where a transaction is included in the canonical chain, if it is.
     fn inclusion(&self, hash: TxHash) -> BoxFuture<'_, Result<Option<Inclusion>, FaceError>>;
 
+    /// Whether a node still knows a transaction, in its pool or in a block.
+    fn knows(&self, hash: TxHash) -> BoxFuture<'_, Result<bool, FaceError>>;
+
     /// Offers a signed transaction, in its network form (with the blobs).
     fn send(&self, raw: Bytes) -> BoxFuture<'_, Result<(), SendError>>;
 }

@@ -16,7 +16,7 @@ mod assembly;
 mod outbox;
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     sync::Arc,
     time::Duration,
 };
@@ -84,8 +84,9 @@ pub(crate) enum Action {
     Write(Vec<Change>),
     /// Offer a transaction to L1.
     Send { hash: TxHash, raw: Bytes },
-    /// Look at L1 and for these transactions, unless this head is still the newest.
-    Look { hashes: Vec<TxHash>, unless: Option<B256> },
+    /// Look at L1 and for these transactions, unless this head is still the newest. Of those that were sent and are not
+    /// found, ask whether anybody still has them.
+    Look { hashes: Vec<TxHash>, sent: Vec<TxHash>, unless: Option<B256> },
 }
 
 /// What somebody may ask for.
@@ -103,6 +104,8 @@ pub(crate) struct Look {
     pub(crate) account: Account,
     pub(crate) market: Market,
     pub(crate) located: HashMap<TxHash, Inclusion>,
+    /// What was sent and is neither in a block nor in a pool.
+    pub(crate) vanished: HashSet<TxHash>,
 }
 
 /// The journal holds blocks that can't be posted: nothing that the batcher could mend.
@@ -515,10 +518,11 @@ impl State {
             }
             Err(error) => return self.failed("look at L1", &error),
         };
-        let Look { head, account, market, located } = look;
+        let Look { head, account, market, located, vanished } = look;
         self.seen = Some(Seen { head, account, market, at: now });
         self.start_l1.get_or_insert(head.number);
-        let sighting = Sighting { head: head.number, nonce: account.nonce, located: &located };
+        let sighting =
+            Sighting { head, nonce: account.nonce, located: &located, vanished: &vanished };
         for cost in self.outbox.observe(sighting) {
             self.figures.included_total += 1;
             self.spending.add(now, cost);
@@ -581,6 +585,7 @@ impl State {
         let unless = self.seen.filter(|_| !self.outbox.awaits_inclusion());
         Some(Action::Look {
             hashes: self.outbox.hashes(),
+            sent: self.outbox.sent_hashes(),
             unless: unless.map(|seen| seen.head.hash),
         })
     }
@@ -642,7 +647,9 @@ impl State {
             Some(CloseReason::Duration)
         } else if l1_head + self.config.window_margin >= window_end {
             Some(CloseReason::Window)
-        } else if now >= self.assembly.last_read() + self.config.idle {
+        } else if open.builder.transaction_bytes() > 0
+            && now >= self.assembly.last_transaction() + self.config.idle
+        {
             Some(CloseReason::Idle)
         } else {
             None

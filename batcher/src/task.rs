@@ -1,7 +1,12 @@
 //! The loop: waits for events, hands them to the state, and does what that asks for.
 
 use std::{
-    collections::HashMap, fmt, future::Future, panic::resume_unwind, sync::Arc, time::Duration,
+    collections::{HashMap, HashSet},
+    fmt,
+    future::Future,
+    panic::resume_unwind,
+    sync::Arc,
+    time::Duration,
 };
 
 use alloy_primitives::{Address, B256, TxHash};
@@ -13,7 +18,7 @@ use futures::{
 use millrace_protocol::{BlockId, RollupConfig};
 use tokio::{
     sync::{mpsc, watch},
-    time::{Instant, MissedTickBehavior, interval, sleep},
+    time::{Instant, MissedTickBehavior, interval, sleep, timeout},
 };
 use tracing::warn;
 
@@ -56,6 +61,8 @@ pub struct Batcher {
 const TICK: Duration = Duration::from_millis(200);
 /// Look-ups at L1 under way at a time.
 const LOOKUPS_MAX: usize = 16;
+/// How long the end waits for a ledger that is being written to. It may be cut off at any moment, but need not be.
+const WRITE_GRACE: Duration = Duration::from_secs(2);
 
 impl Batcher {
     /// A batcher that is not running yet, and its handle.
@@ -74,7 +81,8 @@ impl Batcher {
         Ok((Self { config, faces, commands, derived, backlog, figures }, handle))
     }
 
-    /// Runs until `shutdown` resolves; then what is under way is finished and nothing is begun.
+    /// Runs until `shutdown` resolves; then a write to the ledger is finished, if it takes no longer than two seconds, and
+    /// nothing else: nobody has to wait for an L1 that does not answer.
     ///
     /// It may be killed at any moment all the same: the ledger has everything that a successor needs.
     pub async fn run(
@@ -94,9 +102,11 @@ impl Batcher {
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut under_way: FuturesUnordered<BoxFuture<'static, Event>> = FuturesUnordered::new();
+        let mut writing: FuturesUnordered<BoxFuture<'static, Event>> = FuturesUnordered::new();
         loop {
             let event = tokio::select! {
                 () = &mut shutdown => break,
+                Some(event) = writing.next() => event,
                 Some(event) = under_way.next() => event,
                 Some(command) = self.commands.recv() => Event::Command(command),
                 Ok(()) = tip.changed() => Event::Tip(*tip.borrow_and_update()),
@@ -107,12 +117,17 @@ impl Batcher {
                 _ = ticks.tick() => Event::Tick,
             };
             for action in state.handle(start.elapsed(), event)? {
-                under_way.push(perform(self.faces.clone(), rollup.clone(), action).boxed());
+                let work =
+                    if matches!(action, Action::Write(_)) { &mut writing } else { &mut under_way };
+                work.push(perform(self.faces.clone(), rollup.clone(), action).boxed());
             }
             publish(&self.backlog, state.backlog());
             publish(&self.figures, state.figures().clone());
         }
-        while under_way.next().await.is_some() {}
+        let written = async { while writing.next().await.is_some() {} };
+        if timeout(WRITE_GRACE, written).await.is_err() {
+            warn!("the ledger is still being written to: the next start finds out what it holds");
+        }
         Ok(())
     }
 }
@@ -147,8 +162,8 @@ async fn perform(faces: Faces, rollup: Arc<RollupConfig>, action: Action) -> Eve
         Action::Sign(drafts) => Event::Signed(sign(&*faces.signer, &rollup, drafts).await),
         Action::Write(changes) => Event::Written(faces.ledger.apply(changes).await),
         Action::Send { hash, raw } => Event::Sent(hash, faces.l1.send(raw).await),
-        Action::Look { hashes, unless } => {
-            Event::Looked(look(&*faces.l1, faces.signer.address(), hashes, unless).await)
+        Action::Look { hashes, sent, unless } => {
+            Event::Looked(look(&*faces.l1, faces.signer.address(), hashes, sent, unless).await)
         }
     }
 }
@@ -199,6 +214,7 @@ async fn look(
     l1: &dyn L1,
     account: Address,
     hashes: Vec<TxHash>,
+    sent: Vec<TxHash>,
     unless: Option<B256>,
 ) -> Result<Option<Look>, FaceError> {
     let head = l1.head().await?;
@@ -214,7 +230,13 @@ async fn look(
         .await?;
     let located: HashMap<_, _> =
         located.into_iter().filter_map(|(hash, inclusion)| Some((hash, inclusion?))).collect();
-    Ok(Some(Look { head, account, market, located }))
+    let waiting = sent.into_iter().filter(|hash| !located.contains_key(hash));
+    let known = |hash| async move { Ok((hash, l1.knows(hash).await?)) };
+    let known: Vec<_> =
+        stream::iter(waiting.map(known)).buffer_unordered(LOOKUPS_MAX).try_collect().await?;
+    let vanished: HashSet<_> =
+        known.into_iter().filter_map(|(hash, known)| (!known).then_some(hash)).collect();
+    Ok(Some(Look { head, account, market, located, vanished }))
 }
 
 impl fmt::Debug for Faces {

@@ -119,6 +119,10 @@ impl L1 for L1Face {
         .boxed()
     }
 
+    fn knows(&self, hash: TxHash) -> BoxFuture<'_, Result<bool, FaceError>> {
+        async move { self.0.knows_transaction(hash).await.map_err(failed) }.boxed()
+    }
+
     fn send(&self, raw: Bytes) -> BoxFuture<'_, Result<(), SendError>> {
         async move {
             match self.0.send_raw(&raw).await {

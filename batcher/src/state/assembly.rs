@@ -26,8 +26,8 @@ pub(crate) struct Assembly {
     open: Place,
     closed: VecDeque<ClosedChannel>,
     rates: Rates,
-    /// When the last block was read.
-    last_read: Duration,
+    /// When the last block with transactions was read.
+    last_transaction: Duration,
 }
 
 #[derive(Debug)]
@@ -122,7 +122,7 @@ impl Assembly {
             open: Place::Empty,
             closed: VecDeque::new(),
             rates,
-            last_read: Duration::ZERO,
+            last_transaction: Duration::ZERO,
         }
     }
 
@@ -171,7 +171,9 @@ impl Assembly {
             }
             self.next += 1;
             self.last_hash = Some(block.id.hash);
-            self.last_read = now;
+            if !block.transactions.is_empty() {
+                self.last_transaction = now;
+            }
             self.blocks.push_back(block);
         }
         true
@@ -185,9 +187,9 @@ impl Assembly {
         }
     }
 
-    /// When the last block was read.
-    pub(crate) const fn last_read(&self) -> Duration {
-        self.last_read
+    /// When the last block with transactions was read.
+    pub(crate) const fn last_transaction(&self) -> Duration {
+        self.last_transaction
     }
 
     /// Work to do, if there is any and the channel is here.

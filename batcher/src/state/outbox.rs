@@ -4,8 +4,9 @@
 //!            send              taken              located
 //!  Queued ─────────► Sending ─────────► Sent ───────────────► Included ──► settled
 //!    ▲  ▲               │                │                       │
-//!    │  └── try again ──┘                │ too long              │ reorganised away
-//!    └────────── a better-paid attempt ◄─┘                       │
+//!    │  └── try again ──┘                │ │ too long            │ reorganised away
+//!    └───── in no pool, in no block ◄────┘ │                     │
+//!    └────────── a better-paid attempt ◄───┘                     │
 //!    └───────────────────────────────────────────────────────────┘
 //! ```
 //!
@@ -14,12 +15,12 @@
 //! nonces as far as those are still free, so that at most one of the two can be included at each nonce.
 
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::{BTreeMap, HashMap, HashSet, VecDeque},
     time::Duration,
 };
 
-use alloy_primitives::{Bytes, TxHash, U256};
-use millrace_protocol::ChannelId;
+use alloy_primitives::{B256, Bytes, TxHash, U256};
+use millrace_protocol::{BlockId, ChannelId};
 
 use crate::{
     faces::{Derived, Inclusion, SendError},
@@ -52,6 +53,10 @@ struct Entry {
     bumping: bool,
     /// Whether it would offer more, but for the caps.
     capped: bool,
+    /// When the newest attempt was first taken: it is not to wait longer because the same bytes had to be sent again.
+    taken_at: Option<Duration>,
+    /// L1's head when it was last seen to have vanished.
+    vanished_under: Option<B256>,
     /// Since which L1 block its nonce is used without any of its attempts being found.
     missing_since: Option<u64>,
 }
@@ -60,7 +65,7 @@ struct Entry {
 enum Stage {
     Queued { not_before: Duration },
     Sending,
-    Sent { since: Duration },
+    Sent,
     Included(Inclusion),
 }
 
@@ -91,9 +96,11 @@ pub(crate) struct Patience {
 /// What L1 said, as far as it concerns the outbox.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Sighting<'a> {
-    pub(crate) head: u64,
+    pub(crate) head: BlockId,
     pub(crate) nonce: u64,
     pub(crate) located: &'a HashMap<TxHash, Inclusion>,
+    /// Sent, and in neither a block nor a pool.
+    pub(crate) vanished: &'a HashSet<TxHash>,
 }
 
 impl Outbox {
@@ -141,6 +148,7 @@ impl Outbox {
         entry.add(record);
         entry.bumping = false;
         entry.rebid = false;
+        entry.taken_at = None;
         if !matches!(entry.stage, Stage::Included(_)) {
             entry.stage = Stage::Queued { not_before: Duration::ZERO };
         }
@@ -162,6 +170,12 @@ impl Outbox {
     pub(crate) fn hashes(&self) -> Vec<TxHash> {
         let records = self.entries.iter().flat_map(|entry| &entry.records);
         records.map(|record| record.hash).collect()
+    }
+
+    /// Those that should lie in a pool, if they are not included.
+    pub(crate) fn sent_hashes(&self) -> Vec<TxHash> {
+        let sent = self.entries.iter().filter(|entry| entry.stage == Stage::Sent);
+        sent.map(|entry| entry.newest().hash).collect()
     }
 
     /// Whether anything may be included by the next look.
@@ -238,7 +252,7 @@ impl Outbox {
             match entry.stage {
                 Stage::Included(_) => {}
                 Stage::Sending => return None,
-                Stage::Sent { .. } => {
+                Stage::Sent => {
                     in_flight += 1;
                     kind = Some(entry.newest().kind);
                 }
@@ -275,7 +289,8 @@ impl Outbox {
         entry.stage = match result {
             // If the nonce is used, L1 will tell by whom.
             Ok(()) | Err(SendError::AlreadyKnown | SendError::NonceTooLow) => {
-                Stage::Sent { since: now }
+                entry.taken_at.get_or_insert(now);
+                Stage::Sent
             }
             Err(SendError::ReplacementUnderpriced | SendError::Underpriced) => {
                 entry.rebid = true;
@@ -316,10 +331,8 @@ impl Outbox {
                 continue;
             }
             let record = entry.newest();
-            let overdue = match entry.stage {
-                Stage::Sent { since } => now >= since + patience.bump_after,
-                _ => false,
-            };
+            let overdue = entry.stage == Stage::Sent
+                && entry.taken_at.is_some_and(|at| now >= at + patience.bump_after);
             let stuck = overdue && (place == 0 || !record.fees.covers(market, record.kind));
             if !entry.rebid && !stuck {
                 continue;
@@ -343,6 +356,7 @@ impl Outbox {
             // At the cap the same bytes are offered again from time to time: pools forget, and prices fall.
             let wait = if entry.rebid { patience.bump_after } else { Duration::ZERO };
             entry.stage = Stage::Queued { not_before: now + wait };
+            entry.taken_at = None;
             entry.rebid = false;
             entry.capped = true;
         }
@@ -351,7 +365,7 @@ impl Outbox {
 
     /// Takes in what L1 shows. Answers with the costs of what was included since the last look.
     pub(crate) fn observe(&mut self, seen: Sighting<'_>) -> Vec<U256> {
-        let mut costs = Vec::new();
+        let (mut costs, head) = (Vec::new(), seen.head.number);
         for entry in &mut self.entries {
             let inclusion = entry.records.iter().find_map(|record| seen.located.get(&record.hash));
             match (entry.stage, inclusion) {
@@ -366,17 +380,27 @@ impl Outbox {
                 // The same bytes again: L1's chain lost them, or the node that we asked hasn't got so far.
                 (Stage::Included(_), None) => {
                     entry.stage = Stage::Queued { not_before: Duration::ZERO };
+                    entry.taken_at = None;
+                }
+                // Also the same bytes again: it was included and lost between two looks, or the pool forgot it. Some nodes
+                // show nobody what is in their pools, so that once for each head has to do.
+                (Stage::Sent, None)
+                    if entry.nonce() >= seen.nonce
+                        && seen.vanished.contains(&entry.newest().hash)
+                        && entry.vanished_under != Some(seen.head.hash) =>
+                {
+                    entry.stage = Stage::Queued { not_before: Duration::ZERO };
+                    entry.vanished_under = Some(seen.head.hash);
                 }
                 _ => {}
             }
             let missing = inclusion.is_none() && entry.nonce() < seen.nonce;
-            entry.missing_since = missing
-                .then(|| entry.missing_since.map_or(seen.head, |since| since.min(seen.head)));
+            entry.missing_since =
+                missing.then(|| entry.missing_since.map_or(head, |since| since.min(head)));
         }
         let first = self.entries.iter().find(|entry| !matches!(entry.stage, Stage::Included(_)));
         let gap = first.is_some_and(|entry| entry.nonce() > seen.nonce);
-        self.gap_since =
-            gap.then(|| self.gap_since.map_or(seen.head, |since| since.min(seen.head)));
+        self.gap_since = gap.then(|| self.gap_since.map_or(head, |since| since.min(head)));
         self.outbid.retain(|nonce, _| *nonce >= seen.nonce);
         costs
     }
@@ -488,6 +512,8 @@ impl Entry {
             rebid: false,
             bumping: false,
             capped: false,
+            taken_at: None,
+            vanished_under: None,
             missing_since: None,
         }
     }
@@ -505,7 +531,7 @@ impl Entry {
     }
 
     const fn is_in_flight(&self) -> bool {
-        matches!(self.stage, Stage::Sent { .. } | Stage::Sending)
+        matches!(self.stage, Stage::Sent | Stage::Sending)
     }
 
     fn add(&mut self, record: Record) {

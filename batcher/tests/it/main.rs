@@ -5,6 +5,7 @@
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout)]
 
+mod interruptions;
 mod reader;
 mod world;
 
@@ -153,14 +154,13 @@ impl Drop for Run {
     }
 }
 
+/// The world plays all parts.
+fn faces(world: &Arc<World>) -> Faces {
+    Faces { blocks: world.clone(), l1: world.clone(), ledger: world.clone(), signer: world.clone() }
+}
+
 fn start(world: &Arc<World>, config: &Config) -> (Handle, tokio::task::JoinHandle<()>) {
-    let faces = Faces {
-        blocks: world.clone(),
-        l1: world.clone(),
-        ledger: world.clone(),
-        signer: world.clone(),
-    };
-    let (batcher, handle) = Batcher::new(config.clone(), faces).unwrap();
+    let (batcher, handle) = Batcher::new(config.clone(), faces(world)).unwrap();
     let running = tokio::spawn(async move {
         batcher.run(pending()).await.unwrap();
     });
@@ -441,13 +441,7 @@ async fn pauses_resumes_and_shuts_down() {
 
     run.running.abort();
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let faces = Faces {
-        blocks: run.world.clone(),
-        l1: run.world.clone(),
-        ledger: run.world.clone(),
-        signer: run.world.clone(),
-    };
-    let (batcher, handle) = Batcher::new(config, faces).unwrap();
+    let (batcher, handle) = Batcher::new(config, faces(&run.world)).unwrap();
     let shutdown = async move {
         let _ = stopped.await;
     };

@@ -232,6 +232,16 @@ impl Inner {
         transaction.into_signed(signature).encoded_2718().into()
     }
 
+    /// Mines a block and at once replaces it by an empty one, so that what was in it is nowhere. How many that were.
+    pub(crate) fn mine_in_vain(&mut self) -> usize {
+        self.mine_one();
+        let lost = self.l1.pop().expect("a block was mined");
+        let pool = std::mem::take(&mut self.pool);
+        self.mine_one();
+        self.pool = pool;
+        lost.transactions.len()
+    }
+
     /// Appends an L1 block, perhaps after a reorg.
     pub(crate) fn mine(&mut self) {
         let faults = self.faults;
@@ -434,6 +444,13 @@ impl L1 for World {
 
     fn inclusion(&self, hash: TxHash) -> BoxFuture<'_, Result<Option<Inclusion>, FaceError>> {
         self.call(move |inner| inner.inclusion(hash)).boxed()
+    }
+
+    fn knows(&self, hash: TxHash) -> BoxFuture<'_, Result<bool, FaceError>> {
+        self.call(move |inner| {
+            inner.pool.values().any(|pooled| pooled.hash == hash) || inner.inclusion(hash).is_some()
+        })
+        .boxed()
     }
 
     fn send(&self, raw: Bytes) -> BoxFuture<'_, Result<(), SendError>> {
