@@ -175,4 +175,6 @@ pub struct Derived {
     pub l1_number: u64,
     /// The safe head.
     pub safe: u64,
+    /// Whose transactions count as batches after that L1 block.
+    pub batcher: Address,
 }

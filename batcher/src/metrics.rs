@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, time::Duration};
 
-use alloy_primitives::U256;
+use alloy_primitives::{Address, U256};
 
 use crate::{limits::COSTS_MAX, record::Kind};
 
@@ -37,6 +37,8 @@ pub struct Figures {
     pub capped: usize,
     /// Whether L1 refused a transaction because the account could not pay for it.
     pub unfunded: bool,
+    /// The batcher that L1 names, if it is not the one that we sign for: nothing is posted as long as that is so.
+    pub usurper: Option<Address>,
     /// Whether no new channels are posted because somebody said so.
     pub paused: bool,
     /// How channels travel at present.

@@ -21,9 +21,9 @@ use std::{
     time::Duration,
 };
 
-use alloy_primitives::{B256, Bytes, TxHash, U256, keccak256};
+use alloy_primitives::{Address, B256, Bytes, TxHash, U256, keccak256};
 use millrace_protocol::{BlockId, ChannelId};
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::{
     channel::{ChannelError, ChannelSettings, Rates, cut},
@@ -116,6 +116,8 @@ pub struct BatchError(#[from] ChannelError);
 #[derive(Debug)]
 pub(crate) struct State {
     config: Config,
+    /// The account that we sign for.
+    account: Address,
     outbox: Outbox,
     assembly: Assembly,
     choice: Option<Choice>,
@@ -214,7 +216,13 @@ const MARKET_AGE_MAX: Duration = Duration::from_secs(60);
 
 impl State {
     /// Continues with what the ledger holds. The seed must be different in each process.
-    pub(crate) fn new(config: Config, loaded: Loaded, tip: BlockId, seed: B256) -> Self {
+    pub(crate) fn new(
+        config: Config,
+        account: Address,
+        loaded: Loaded,
+        tip: BlockId,
+        seed: B256,
+    ) -> Self {
         let (outbox, changes) = Outbox::restore(loaded.open);
         let choice = match config.kind {
             KindPolicy::Only(_) => None,
@@ -224,6 +232,7 @@ impl State {
         };
         let mut state = Self {
             config,
+            account,
             outbox,
             assembly: Assembly::new(0, Rates::default()),
             choice,
@@ -354,6 +363,7 @@ impl State {
 impl State {
     fn derived(&mut self, derived: Derived) {
         self.derived = Some(derived);
+        self.note_batcher(derived.batcher);
         let Some(floor) = self.floor else { return };
         if derived.safe >= floor.number {
             self.floor = Some(Floor { number: derived.safe, l1_number: derived.l1_number });
@@ -371,6 +381,23 @@ impl State {
             self.restart();
         }
         self.settle();
+    }
+
+    /// What we would post while L1 names somebody else counts for nothing, and costs the same. Their key may be about to
+    /// be ours, or ours about to be theirs, so posting waits.
+    fn note_batcher(&mut self, named: Address) {
+        let usurper = (named != self.account).then_some(named);
+        if usurper == self.figures.usurper {
+            return;
+        }
+        let ours = self.account;
+        match usurper {
+            Some(named) => {
+                error!(%named, %ours, "L1 names another batcher than the one that we sign for: nothing is posted");
+            }
+            None => info!(%ours, "L1 names our batcher again: posting goes on"),
+        }
+        self.figures.usurper = usurper;
     }
 
     fn on_read(
@@ -564,8 +591,7 @@ impl State {
             actions.extend(self.plan_read(now));
             actions.extend(self.plan_encode(now));
             actions.extend(self.plan_sign(now));
-            let offer = self.outbox.next_send(now, self.config.in_flight_max);
-            actions.extend(offer.map(|offer| Action::Send { hash: offer.hash, raw: offer.raw }));
+            actions.extend(self.plan_send(now));
         }
         actions
     }
@@ -665,7 +691,7 @@ impl State {
 
     fn plan_sign(&mut self, now: Duration) -> Option<Action> {
         let seen = self.seen.filter(|seen| now <= seen.at + MARKET_AGE_MAX + self.config.poll)?;
-        if !self.sign.is_ready(now) {
+        if !self.sign.is_ready(now) || self.figures.usurper.is_some() {
             return None;
         }
         let (caps, patience) = (self.config.caps, self.patience());
@@ -712,6 +738,14 @@ impl State {
             payload: Payload::Frames(share.encoded),
         };
         Some((nonce..).zip(shares).map(draft).collect())
+    }
+
+    fn plan_send(&mut self, now: Duration) -> Option<Action> {
+        if self.figures.usurper.is_some() {
+            return None;
+        }
+        let offer = self.outbox.next_send(now, self.config.in_flight_max)?;
+        Some(Action::Send { hash: offer.hash, raw: offer.raw })
     }
 
     fn next_channel_id(&mut self) -> ChannelId {

@@ -98,7 +98,8 @@ impl Batcher {
         let mut tip = self.faces.blocks.tip();
         let first_tip = *tip.borrow_and_update();
         let rollup = self.config.rollup.clone();
-        let mut state = State::new(self.config, loaded, first_tip, B256::random());
+        let account = self.faces.signer.address();
+        let mut state = State::new(self.config, account, loaded, first_tip, B256::random());
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut under_way: FuturesUnordered<BoxFuture<'static, Event>> = FuturesUnordered::new();

@@ -21,8 +21,20 @@ pub(crate) enum Part {
     Builder,
     /// The chain is not derived from L1 any further.
     Derivation,
-    /// Nothing reaches L1.
-    Batcher,
+    /// Derivation cannot look at our own blocks.
+    Reading,
+    /// It is not written down how far the chain is final.
+    Finality,
+    /// L1 gives no answer.
+    L1Lost,
+    /// L1 contradicts what was final.
+    L1Contradiction,
+    /// L1 may price blobs otherwise than we do.
+    BlobPrices,
+    /// Posting is too far behind.
+    Backlog,
+    /// L1 would not count what we post.
+    BatcherKey,
 }
 
 impl Health {

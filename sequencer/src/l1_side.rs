@@ -187,6 +187,28 @@ impl Posting {
         tokio::spawn(async move { self.batcher.run(shutdown).await.context("post to L1") })
     }
 
+    /// Lets operators see when L1 names another batcher.
+    pub(crate) fn watch_key(&self, health: Arc<Health>) {
+        let mut figures = self.handle.figures();
+        tokio::spawn(async move {
+            let mut reported = None;
+            while figures.changed().await.is_ok() {
+                let usurper = figures.borrow_and_update().usurper;
+                if reported == usurper {
+                    continue;
+                }
+                reported = usurper;
+                match usurper {
+                    Some(named) => health.set_problem(
+                        Part::BatcherKey,
+                        format!("nothing is posted: L1 names {named} as the batcher, and our key is another one"),
+                    ),
+                    None => health.clear_problem(Part::BatcherKey),
+                }
+            }
+        });
+    }
+
     /// Turns true while more waits to be posted than may.
     pub(crate) fn throttle(&self, health: Arc<Health>) -> watch::Receiver<bool> {
         let mut backlog = self.handle.backlog();
@@ -204,10 +226,10 @@ impl Posting {
                         "too much waits to be posted: new blocks stay empty"
                     );
                     let problem = format!("{blocks} blocks wait to be posted: new ones stay empty");
-                    health.set_problem(Part::Batcher, problem);
+                    health.set_problem(Part::Backlog, problem);
                 } else {
                     tracing::info!(blocks, bytes, "posting has caught up");
-                    health.clear_problem(Part::Batcher);
+                    health.clear_problem(Part::Backlog);
                 }
             }
         });

@@ -164,7 +164,10 @@ async fn run(
     let (stop_building, stop) = watch::channel(false);
     let (orders, ordered) = Orders::new();
     let throttle = match &posting {
-        Some(posting) => posting.throttle(health.clone()),
+        Some(posting) => {
+            posting.watch_key(health.clone());
+            posting.throttle(health.clone())
+        }
         None => watch::channel(false).1,
     };
     let builder = Builder {

@@ -1,7 +1,8 @@
-//! What stops the batcher for a while, or for good: transactions that vanish, quiet users, the end.
+//! What stops the batcher for a while, or for good: another batcher in force, transactions that vanish, quiet users, the end.
 
 use std::time::Duration;
 
+use alloy_primitives::Address;
 use millrace_batcher::{BatchFormat, Batcher, Config, Kind};
 use tokio::time::{Instant, timeout};
 
@@ -12,6 +13,30 @@ use crate::{
 
 fn span(kind: Kind) -> Config {
     config(kind, BatchFormat::Span)
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_posted_while_l1_names_another_batcher() {
+    let mut run = Run::new(100, span(Kind::Calldata), Faults::default());
+    run.grow(8).await;
+    assert_eq!(run.handle.figures().borrow().usurper, None);
+    let ours = std::mem::replace(&mut run.batcher, Address::repeat_byte(0x66));
+    run.tell();
+    // What is under way when the word arrives may still get out.
+    run.grow(1).await;
+    let sends = run.world.lock().sends;
+    run.grow(12).await;
+    assert_eq!(run.world.lock().sends, sends, "transactions were sent that count for nothing");
+    let figures = run.handle.figures().borrow().clone();
+    assert_eq!(figures.usurper, Some(run.batcher));
+    assert!(!figures.paused, "nobody asked for a pause");
+    assert!(run.handle.backlog().borrow().blocks >= 12 * BLOCKS as u64);
+
+    run.batcher = ours;
+    run.tell();
+    let reading = run.settle(30).await;
+    assert_eq!((reading.repeated, reading.lost_frames), (0, 0));
+    assert_eq!(run.handle.figures().borrow().usurper, None);
 }
 
 #[tokio::test(start_paused = true)]

@@ -13,7 +13,7 @@ use std::{future::pending, num::NonZeroU128, sync::Arc, time::Duration};
 
 use alloy_primitives::{Address, B256, U256};
 use millrace_batcher::{
-    BatchFormat, Batcher, Config, Derived, Faces, FeeCaps, Handle, Kind, KindPolicy,
+    BatchFormat, Batcher, Config, Derived, Faces, FeeCaps, Handle, Kind, KindPolicy, Signer,
 };
 use millrace_protocol::{
     BlockId, ChainSpec, CompressionAlgo, OperatorFee, RollupConfig, RollupGenesis, SystemConfig,
@@ -79,6 +79,8 @@ struct Run {
     handle: Handle,
     running: tokio::task::JoinHandle<()>,
     slots: usize,
+    /// Whose transactions count as batches, as derivation tells it.
+    batcher: Address,
 }
 
 impl Run {
@@ -86,7 +88,8 @@ impl Run {
         println!("seed {seed} {faults:?}");
         let world = World::new(config.rollup.clone(), seed, faults);
         let (handle, running) = start(&world, &config);
-        Self { world, config, handle, running, slots: 0 }
+        let batcher = world.address();
+        Self { world, config, handle, running, slots: 0, batcher }
     }
 
     /// One L2 block's time, in which the process may die and be started again.
@@ -124,7 +127,7 @@ impl Run {
 
     fn tell(&self) {
         let (safe, l1_number) = (self.reading().safe, self.world.lock().head().number);
-        self.handle.derived(Derived { l1_number, safe });
+        self.handle.derived(Derived { l1_number, safe, batcher: self.batcher });
     }
 
     fn reading(&self) -> Reading {

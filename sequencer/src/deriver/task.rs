@@ -178,7 +178,9 @@ impl Deriver {
                 Step::NeedL1 { number } => {
                     if let Some(used_up) = derivation.l1() {
                         let derived = derivation.safe().id.number;
-                        (self.on_progress)(Derived { l1_number: used_up.number, safe: derived });
+                        let batcher = system_config.batcher;
+                        let l1_number = used_up.number;
+                        (self.on_progress)(Derived { l1_number, safe: derived, batcher });
                         self.finalize(safe, used_up).await?;
                     }
                     if let Goal::Until(last) = self.goal
