@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use alloy_eips::eip4844::Blob;
-use alloy_primitives::{Address, Bytes, LogData, TxKind, U256, address, bytes};
-use millrace_l1::{At, BlobSchedule, BlobSource, L1Client, ReadError, Reader};
+use alloy_eips::{Encodable2718, eip4844::Blob};
+use alloy_primitives::{Address, Bytes, LogData, TxKind, U256, address, bytes, keccak256};
+use millrace_l1::{At, BlobSchedule, BlobSource, L1Client, ReadError, Reader, ScheduleVerdict};
 use millrace_protocol::{
     ChainSpec, ConfigUpdate, OperatorFee, RollupConfig, RollupGenesis, SystemConfig, UserDeposit,
     encode_blob,
@@ -198,7 +198,43 @@ async fn a_blob_schedule_that_nodes_disagree_with_is_noticed() {
     let client = client(&[&faulty.url]);
     let reader = reader(&client);
     let header = client.header(At::Latest).await.unwrap().unwrap();
-    assert_eq!(reader.check_blob_schedule(&header).await.unwrap(), None);
-    faulty.set(Fault::BlobFee);
-    assert_eq!(reader.check_blob_schedule(&header).await.unwrap(), Some((1, 7)));
+    assert_eq!(reader.check_blob_schedule(&header).await, ScheduleVerdict::Agrees);
+
+    faulty[0].set(Fault::BlobFee);
+    assert_eq!(reader.check_blob_schedule(&header).await, ScheduleVerdict::Agrees);
+    assert_eq!(client.metrics().endpoints[0].set_aside.get(), 1, "one against two is mistaken");
+    // Set aside it has no say, and then it has one again.
+    faulty[1].set(Fault::BlobFee);
+    let refuted = ScheduleVerdict::Refuted { ours: 1, theirs: 7 };
+    let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(30);
+    while reader.check_blob_schedule(&header).await != refuted {
+        assert!(tokio::time::Instant::now() < deadline, "two against one are right");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_impersonated_transaction_is_read_under_its_own_hash() {
+    let anvil = Anvil::start().await;
+    let somebody = Address::repeat_byte(0x1f);
+    anvil.rpc("anvil_setBalance", json!([somebody, "0xde0b6b3a7640000"])).await;
+    anvil.rpc("anvil_impersonateAccount", json!([somebody])).await;
+    let transaction = json!([{ "from": somebody, "to": INBOX, "data": "0x01", "gas": "0x186a0" }]);
+    let foreign = anvil.rpc("eth_sendTransaction", transaction).await;
+    // Impersonating the batcher makes nobody the batcher, either: there is no signature of his.
+    anvil.rpc("anvil_impersonateAccount", json!([key(1).address()])).await;
+    let transaction =
+        json!([{ "from": key(1).address(), "to": INBOX, "data": "0x02", "gas": "0x186a0" }]);
+    anvil.rpc("eth_sendTransaction", transaction).await;
+    anvil.send(&key(1), INBOX, bytes!("03")).await;
+    let head = anvil.mine(1).await;
+    let block = anvil.client.block(head.hash).await.unwrap().unwrap();
+    assert_eq!(block.transactions.len(), 3);
+    for transaction in &block.transactions {
+        assert_eq!(*transaction.tx_hash(), keccak256(transaction.encoded_2718()));
+    }
+    let hashes: Vec<_> = block.transactions.iter().map(|tx| json!(tx.tx_hash())).collect();
+    assert!(!hashes.contains(&foreign), "anvil names it otherwise");
+    let read = reader(&anvil.client).block(head.hash, &system_config()).await.unwrap();
+    assert_eq!(read.inbox, [bytes!("03")]);
 }
