@@ -1,6 +1,8 @@
 //! How L1 prices blobs, by time. The price reaches L2 with every block's L1 attributes, so every node of the rollup has
 //! to compute the same one; it is not in L1's headers, only what it is computed from.
 
+use std::collections::BTreeMap;
+
 use alloy_consensus::Header;
 use alloy_eips::eip4844::fake_exponential;
 use millrace_protocol::L1Header;
@@ -12,6 +14,47 @@ use crate::verify::L1HeaderSealed;
 pub struct BlobSchedule {
     /// `(from, update fraction)`, by rising time.
     steps: Vec<(u64, u128)>,
+}
+
+/// What nodes make of our schedule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ScheduleVerdict {
+    /// At least as many endpoints have our price as have another one. Or nobody answers, which says nothing.
+    Agrees,
+    /// Another price is named, but by one endpoint alone, or by several that don't agree either: nothing to act on.
+    Doubted {
+        /// Our price.
+        ours: u128,
+        /// One of theirs.
+        theirs: u128,
+    },
+    /// Several endpoints name the same other price, and more than have ours. L1 has a fork that the schedule lacks: every L2
+    /// block from then on would contradict other implementations.
+    Refuted {
+        /// Our price.
+        ours: u128,
+        /// Theirs.
+        theirs: u128,
+    },
+}
+
+impl ScheduleVerdict {
+    /// Counts the votes.
+    pub(crate) fn of(ours: u128, prices: impl IntoIterator<Item = u128>) -> Self {
+        let mut votes = BTreeMap::<u128, usize>::new();
+        for price in prices {
+            *votes.entry(price).or_default() += 1;
+        }
+        let agreeing = votes.remove(&ours).unwrap_or(0);
+        let others: usize = votes.values().sum();
+        match votes.into_iter().max_by_key(|(_, count)| *count) {
+            Some((theirs, count)) if count > agreeing && count == others && count > 1 => {
+                Self::Refuted { ours, theirs }
+            }
+            Some((theirs, _)) if others > agreeing => Self::Doubted { ours, theirs },
+            _ => Self::Agrees,
+        }
+    }
 }
 
 /// EIP-4844.
@@ -104,6 +147,23 @@ mod tests {
         assert_eq!(fee(&mainnet, 1_765_290_071, excess), 3);
         assert_eq!(fee(&mainnet, 1_767_747_671, excess), 2);
         assert_eq!(fee(&BlobSchedule::of_chain(31_337), 0, excess), 7);
+    }
+
+    #[test]
+    fn one_endpoint_alone_refutes_nothing() {
+        let check = |prices: &[u128], expected| {
+            assert_eq!(ScheduleVerdict::of(5, prices.iter().copied()), expected, "{prices:?}");
+        };
+        let (ours, theirs) = (5, 7);
+        check(&[], ScheduleVerdict::Agrees);
+        check(&[5], ScheduleVerdict::Agrees);
+        check(&[7], ScheduleVerdict::Doubted { ours, theirs });
+        check(&[5, 7], ScheduleVerdict::Agrees);
+        check(&[7, 7], ScheduleVerdict::Refuted { ours, theirs });
+        check(&[7, 5, 7], ScheduleVerdict::Refuted { ours, theirs });
+        check(&[7, 5, 7, 5], ScheduleVerdict::Agrees);
+        check(&[6, 7, 7], ScheduleVerdict::Doubted { ours, theirs });
+        check(&[6, 5, 5], ScheduleVerdict::Agrees);
     }
 
     #[test]

@@ -30,7 +30,7 @@ mod verify;
 
 pub use crate::{
     beacon::BeaconConfig,
-    blob_schedule::BlobSchedule,
+    blob_schedule::{BlobSchedule, ScheduleVerdict},
     blobs::{BlobError, BlobSource},
     client::{Heads, L1Client, L1Error},
     config::{ClientConfig, ConfigError, EndpointConfig, TlsConfig},

@@ -12,7 +12,7 @@ use millrace_protocol::{
 };
 
 use crate::{
-    blob_schedule::BlobSchedule,
+    blob_schedule::{BlobSchedule, ScheduleVerdict},
     blobs::{BlobError, BlobSource},
     client::{L1Client, L1Error},
     reader::extract::Posted,
@@ -116,17 +116,26 @@ impl Reader {
         self.read(&self.fetch(hash).await?, parent).await
     }
 
-    /// Compares the blob base fee of a block by our schedule with what nodes say.
-    ///
-    /// `Ok(Some((ours, theirs)))` if they differ: L1 has a fork that the schedule lacks, and every L2 block from then on
-    /// would contradict other implementations. To be called at the start and for new heads now and then.
-    pub async fn check_blob_schedule(
-        &self,
-        header: &L1HeaderSealed,
-    ) -> Result<Option<(u128, u128)>, L1Error> {
+    /// Compares the blob base fee of a block by our schedule with what every endpoint says. To be called for new heads now
+    /// and then; an endpoint that the others outvote is set aside.
+    pub async fn check_blob_schedule(&self, header: &L1HeaderSealed) -> ScheduleVerdict {
         let ours = self.schedule.blob_base_fee(header);
-        let theirs = self.client.blob_base_fee_of(header.number).await?;
-        Ok(theirs.filter(|&theirs| theirs != ours).map(|theirs| (ours, theirs)))
+        let theirs = self.client.blob_base_fees_of(header.number).await;
+        let verdict = ScheduleVerdict::of(ours, theirs.iter().map(|(_, price)| *price));
+        if verdict == ScheduleVerdict::Agrees {
+            for (endpoint, price) in theirs.into_iter().filter(|(_, price)| *price != ours) {
+                let name = self.client.endpoint_name(endpoint);
+                tracing::warn!(
+                    endpoint = name,
+                    l1_block = header.number,
+                    price,
+                    ours,
+                    "an L1 endpoint prices blobs as nobody else does"
+                );
+                self.client.distrust(endpoint);
+            }
+        }
+        verdict
     }
 
     async fn inbox(&self, header: &L1Header, posted: Vec<Posted>) -> Result<Vec<Bytes>, ReadError> {

@@ -178,20 +178,27 @@ impl L1Client {
         })
     }
 
-    /// The blob base fee of a block, as the node computes it.
-    pub async fn blob_base_fee_of(&self, number: u64) -> Result<Option<u128>, L1Error> {
+    /// The blob base fee of a block, as each endpoint computes it that is in use and has the block. Which endpoint it is,
+    /// by its place in the configuration, comes first.
+    pub async fn blob_base_fees_of(&self, number: u64) -> Vec<(usize, u128)> {
         #[derive(Deserialize)]
         #[serde(rename_all = "camelCase")]
         struct History {
             base_fee_per_blob_gas: Vec<U128>,
         }
-        let call = Call::new("eth_feeHistory", json!(["0x1", quantity(number), []]));
+        let calls = [Call::new("eth_feeHistory", json!(["0x1", quantity(number), []]))];
         let read = |raw: &RawValue| {
             let history: History = plain(raw)?;
             let fee = history.base_fee_per_blob_gas.first();
             fee.map(|fee| fee.to()).ok_or_else(|| "a fee history without fees".to_owned())
         };
-        self.ask(Scope::Head, Null::AskOthers, call, read).await
+        let ask = |endpoint| {
+            let calls = &calls;
+            // Who doesn't answer has no say.
+            async move { Some((endpoint, self.put(endpoint, calls, read).await.ok()??.pop()?)) }
+        };
+        let asked = self.order(Scope::Head).into_iter().map(ask);
+        futures::future::join_all(asked).await.into_iter().flatten().collect()
     }
 
     /// The next nonce of an account.

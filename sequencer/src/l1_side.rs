@@ -7,7 +7,7 @@ use millrace_batcher::{Backlog, Batcher, Derived, Faces, Handle};
 use millrace_derivation::{L2Ref, Start};
 use millrace_l1::{
     At, BeaconConfig, BlobSchedule, BlobSource, ClientConfig, EndpointConfig, Follower,
-    FollowerConfig, FollowerHandle, L1Client, Reader,
+    FollowerConfig, FollowerHandle, L1Client, Reader, ScheduleVerdict,
 };
 use millrace_protocol::{BlockId, RollupConfig};
 use tokio::{
@@ -101,7 +101,7 @@ impl L1Side {
             events: self.events,
             window: self.window,
             heads: self.heads,
-            health,
+            health: health.clone(),
             metrics,
             goal,
             on_progress,
@@ -111,7 +111,7 @@ impl L1Side {
         let deriving = tokio::spawn(async move {
             tokio::select! {
                 derived = deriver.run() => derived.context("derive the chain from L1"),
-                error = watch_blob_schedule(client, reader) => Err(error),
+                error = watch_blob_schedule(client, reader, health) => Err(error),
                 () = shutdown => Ok(()),
             }
         });
@@ -123,19 +123,56 @@ impl L1Side {
 const SCHEDULE_INTERVAL: Duration = Duration::from_secs(600);
 
 /// Ends when L1 prices blobs otherwise than this program: whatever we would build or derive then, others would not.
-async fn watch_blob_schedule(client: L1Client, reader: Arc<Reader>) -> anyhow::Error {
+///
+/// The newest block is looked at, since what comes of a fork is built long before it is final. As nothing that a hash
+/// commits to tells the price, no endpoint is believed alone: then whoever looks at the node's health is told, no more.
+async fn watch_blob_schedule(
+    client: L1Client,
+    reader: Arc<Reader>,
+    health: Arc<Health>,
+) -> anyhow::Error {
+    let (mut refutations, mut complained) = (0, false);
     loop {
-        // A final block, since by its number it is asked about again.
-        if let Ok(Some(header)) = client.header(At::Finalized).await
-            && let Ok(Some((ours, theirs))) = reader.check_blob_schedule(&header).await
-        {
-            let number = header.number;
+        let Ok(Some(header)) = client.header(At::Latest).await else {
+            // Who follows L1 reports its silence.
+            tokio::time::sleep(SCHEDULE_DOUBT_INTERVAL).await;
+            continue;
+        };
+        let (ours, theirs) = match reader.check_blob_schedule(&header).await {
+            ScheduleVerdict::Agrees => {
+                refutations = 0;
+                if std::mem::take(&mut complained) {
+                    tracing::info!("L1 prices blobs as we do again");
+                    health.clear_problem(Part::BlobPrices);
+                }
+                tokio::time::sleep(SCHEDULE_INTERVAL).await;
+                continue;
+            }
+            ScheduleVerdict::Doubted { ours, theirs } => {
+                refutations = 0;
+                (ours, theirs)
+            }
+            ScheduleVerdict::Refuted { ours, theirs } => {
+                refutations += 1;
+                (ours, theirs)
+            }
+        };
+        let number = header.number;
+        if refutations == REFUTATIONS_MIN {
             return anyhow!(
-                "L1 block {number} has a blob base fee of {theirs} wei, and by the schedule of this program {ours}: L1 has a \
-                 fork that it does not know"
+                "L1 block {number} has a blob base fee of {theirs} wei, as several endpoints say, and by the schedule of this \
+                 program {ours}: L1 has a fork that it does not know"
             );
         }
-        tokio::time::sleep(SCHEDULE_INTERVAL).await;
+        let problem = format!(
+            "L1 block {number} has a blob base fee of {ours} wei by the schedule of this program, and of {theirs} by an \
+             endpoint: it is mistaken, or L1 has a fork that this program does not know"
+        );
+        if !std::mem::replace(&mut complained, true) {
+            tracing::error!("{problem}");
+        }
+        health.set_problem(Part::BlobPrices, problem);
+        tokio::time::sleep(SCHEDULE_DOUBT_INTERVAL).await;
     }
 }
 

@@ -58,7 +58,7 @@ async fn reads_what_a_node_has() {
     let fees = client.fees().await.unwrap();
     assert_eq!((fees.head, fees.blob_base_fee), (head, 1));
     assert!(fees.next_base_fee > 0 && fees.next_base_fee < fees.base_fee);
-    assert_eq!(client.blob_base_fee_of(1).await.unwrap(), Some(1));
+    assert_eq!(client.blob_base_fees_of(1).await, [(0, 1)]);
     assert!(client.code(target).await.unwrap().is_empty());
     assert!(client.call(target, &Bytes::new(), At::Latest).await.unwrap().is_empty());
     assert!(client.estimate_gas(account, Some(target), &Bytes::new()).await.unwrap() >= 21_000);

@@ -194,8 +194,11 @@ async fn a_blob_schedule_that_nodes_disagree_with_is_noticed() {
     let anvil = Anvil::start().await;
     anvil.send_blobs(&key(1), INBOX, vec![blob(b"one")]).await;
     anvil.mine(2).await;
-    let faulty = Faulty::start(&anvil.url, Fault::None).await;
-    let client = client(&[&faulty.url]);
+    let faulty = [
+        Faulty::start(&anvil.url, Fault::None).await,
+        Faulty::start(&anvil.url, Fault::None).await,
+    ];
+    let client = client(&[&faulty[0].url, &faulty[1].url, &anvil.url]);
     let reader = reader(&client);
     let header = client.header(At::Latest).await.unwrap().unwrap();
     assert_eq!(reader.check_blob_schedule(&header).await, ScheduleVerdict::Agrees);
