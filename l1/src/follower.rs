@@ -53,6 +53,8 @@ pub enum Event {
         /// What L1 has instead.
         theirs: Option<B256>,
     },
+    /// L1 agrees with what was final, after a [`Event::Contradiction`].
+    Agreement,
     /// L1 gives no answer. The follower goes on asking. Reported once.
     Lost {
         /// What became of the last attempt.

@@ -155,7 +155,9 @@ impl Task {
                 }
                 continue;
             }
-            self.contradiction = None;
+            if self.contradiction.take().is_some() {
+                self.emit(Event::Agreement).await?;
+            }
             self.shorter = 0;
             self.note_head(heads).await?;
             if first < tip.number {

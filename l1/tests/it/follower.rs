@@ -322,7 +322,9 @@ async fn an_endpoint_that_contradicts_what_is_final_does_not_stand_in_the_way() 
     let event = followed.until(|event| matches!(event, Event::Contradiction { .. })).await;
     let theirs = Some(other.id_at(36).await.hash);
     assert_eq!(event, Event::Contradiction { ours: ours.id_at(36).await, theirs });
-    followed.until_tip(ours.mine(1).await).await;
+    let head = ours.mine(1).await;
+    followed.until(|event| *event == Event::Agreement).await;
+    followed.until_tip(head).await;
     assert_eq!(client.metrics().reorgs.get(), 0);
 }
 

@@ -333,11 +333,11 @@ impl Deriver {
             Event::Finalized(block) => self.heads.update(|heads| heads.l1_finalized = block),
             Event::Lost { error } => {
                 tracing::error!(%error, "L1 gives no answer; asking on");
-                self.health.set_problem(Part::Derivation, format!("L1 gives no answer: {error}"));
+                self.health.set_problem(Part::L1Lost, format!("L1 gives no answer: {error}"));
             }
             Event::Found => {
                 tracing::info!("L1 gives answers again");
-                self.health.clear_problem(Part::Derivation);
+                self.health.clear_problem(Part::L1Lost);
             }
             Event::Contradiction { ours, theirs } => {
                 tracing::error!(
@@ -346,7 +346,11 @@ impl Deriver {
                     "L1 contradicts what was final; a person must look"
                 );
                 let problem = format!("L1 contradicts its final block {}", ours.number);
-                self.health.set_problem(Part::Derivation, problem);
+                self.health.set_problem(Part::L1Contradiction, problem);
+            }
+            Event::Agreement => {
+                tracing::info!("L1 agrees with what was final again");
+                self.health.clear_problem(Part::L1Contradiction);
             }
             Event::Reorg { to, from } => {
                 tracing::warn!(to = to.number, from = from.number, "L1 was reorganized");
