@@ -3,8 +3,8 @@
 use std::{path::PathBuf, time::Duration};
 
 use alloy_primitives::Address;
-use millrace_batcher::{BatchFormat, KindPolicy};
-use millrace_protocol::CompressionAlgo;
+use millrace_batcher::{BatchFormat, ConfigError, KindPolicy};
+use millrace_protocol::{ChainSpec, CompressionAlgo, RollupConfig, RollupGenesis, SystemConfig};
 use serde::{Deserialize, Serialize};
 
 use super::{Span, settings::redact_url};
@@ -330,6 +330,35 @@ impl BatcherConfig {
     }
 }
 
+/// A rollup with the parameters that nearly all have.
+fn usual_rollup() -> RollupConfig {
+    let system_config = SystemConfig {
+        batcher: Address::ZERO,
+        gas_limit: 0,
+        base_fee_scalar: 0,
+        blob_base_fee_scalar: 0,
+        eip1559: None,
+        operator_fee: Default::default(),
+    };
+    RollupConfig {
+        spec: ChainSpec::dev(1),
+        genesis: RollupGenesis {
+            l1: Default::default(),
+            l2: Default::default(),
+            l2_time: 0,
+            system_config,
+        },
+        block_time: 1,
+        max_sequencer_drift: 1_800,
+        seq_window_size: 3_600,
+        channel_timeout: 50,
+        l1_chain_id: 1,
+        batch_inbox: Address::ZERO,
+        deposit_contract: Address::ZERO,
+        system_config_contract: Address::ZERO,
+    }
+}
+
 impl super::Check<'_> {
     pub(super) fn batcher(&mut self) -> BatcherConfig {
         let level = self.required("batcher.compression_level", |s| s.batcher.compression_level);
@@ -342,7 +371,7 @@ impl super::Check<'_> {
             format!("the highest level is {level_max}")
         });
         let key = self.key();
-        BatcherConfig {
+        let config = BatcherConfig {
             key,
             format: match self.required("batcher.format", |s| s.batcher.format) {
                 Format::Span => BatchFormat::Span,
@@ -367,7 +396,30 @@ impl super::Check<'_> {
             backlog_bytes_max: self
                 .positive("batcher.backlog_mib_max", |s| s.batcher.backlog_mib_max)
                 .saturating_mul(1 << 20),
-        }
+        };
+        self.usable(&config);
+        config
+    }
+
+    /// Has the batcher look at it, as if for a rollup like most: what the rollup itself decides is checked when it is known.
+    fn usable(&mut self, config: &BatcherConfig) {
+        let rollup = std::sync::Arc::new(usual_rollup());
+        let problem = match config.for_rollup(rollup, Duration::from_secs(1)).validate() {
+            // What is zero was found already.
+            Ok(()) | Err(ConfigError::Zero(_)) => return,
+            Err(error) => error,
+        };
+        let key = match problem.key() {
+            "channel_transactions" => "batcher.channel_transactions",
+            "calldata_bytes_max" => "batcher.calldata_bytes_max",
+            "channel_duration_max" => "batcher.channel_l1_blocks",
+            _ => "batcher",
+        };
+        self.that(false, key, || match problem {
+            ConfigError::Zero(_) => "must not be zero".into(),
+            ConfigError::TooLarge { max, .. } => format!("must be at most {max}"),
+            ConfigError::TooSmall { min, .. } => format!("must be at least {min}"),
+        });
     }
 
     /// One source of the key, if any.
@@ -391,5 +443,39 @@ impl super::Check<'_> {
             "the key comes from a file, a keystore or a signer, not from several".into()
         });
         sources.pop()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Config, Settings};
+
+    fn check(settings: BatcherSettings, expected: &str) {
+        let settings = Settings { batcher: settings, ..Settings::default() };
+        let problems = Config::from_settings(&settings.or(Settings::defaults())).err();
+        let problems: Vec<_> = problems.iter().flatten().map(ToString::to_string).collect();
+        assert_eq!(problems, [expected]);
+    }
+
+    #[test]
+    fn what_the_batcher_would_refuse_is_refused_by_name() {
+        let settings = BatcherSettings::default;
+        check(
+            BatcherSettings { channel_l1_blocks: Some(26), ..settings() },
+            "batcher.channel_l1_blocks: must be at most 25",
+        );
+        check(
+            BatcherSettings { calldata_bytes_max: Some(127), ..settings() },
+            "batcher.calldata_bytes_max: must be at least 128",
+        );
+        check(
+            BatcherSettings { channel_transactions: Some(101), ..settings() },
+            "batcher.channel_transactions: must be at most 100",
+        );
+        check(
+            BatcherSettings { confirmations: Some(0), ..settings() },
+            "batcher.confirmations: must not be zero",
+        );
     }
 }
