@@ -34,14 +34,28 @@ const ADMITTED_GROUPS_MAX: usize = 4_096;
 #[derive(Debug)]
 pub(crate) struct Intake {
     chain: Arc<Chain>,
-    rules: Rules,
+    terms: Mutex<Terms>,
     pool: Mutex<Mempool>,
-    /// What L1 costs at the newest block: a sender must be able to pay it.
-    prices: Mutex<L1Fees>,
     closed: Mutex<Closed>,
     wake: Sender<()>,
     admitted: broadcast::Sender<Arc<[Arc<Transaction>]>>,
     metrics: Arc<Metrics>,
+}
+
+/// What a transaction has to meet at the block that is being built.
+#[derive(Debug, Clone)]
+struct Terms {
+    rules: Rules,
+    /// What L1 costs: a sender must be able to pay it.
+    prices: L1Fees,
+}
+
+/// What the first transaction of each block may use.
+const L1_ATTRIBUTES_GAS: u64 = 1_000_000;
+
+/// The most gas that a user's transaction may ask for in a block of this gas limit: with more it would fit no block, ever.
+pub(crate) const fn usable_gas(block_gas_limit: u64) -> u64 {
+    block_gas_limit.saturating_sub(L1_ATTRIBUTES_GAS)
 }
 
 /// What became of transactions that were given back.
@@ -91,9 +105,8 @@ impl Intake {
         let (wake, woken) = crossbeam_channel::bounded(1);
         let intake = Self {
             chain,
-            rules,
+            terms: Mutex::new(Terms { rules, prices: L1Fees::default() }),
             pool: Mutex::new(pool),
-            prices: Mutex::default(),
             closed: Mutex::default(),
             wake,
             admitted: broadcast::Sender::new(ADMITTED_GROUPS_MAX),
@@ -149,8 +162,9 @@ impl Intake {
             }
         }
         // Refused before the costly recovery: whoever sends megabytes pays for them himself.
-        if encoded.len() > self.rules.tx_bytes_max {
-            let (size, limit) = (encoded.len(), self.rules.tx_bytes_max);
+        let limit = self.terms.lock().rules.tx_bytes_max;
+        if encoded.len() > limit {
+            let size = encoded.len();
             return Err(SubmitError::Oversized { size, limit }.into());
         }
         // Only this runs on what a stranger sent and nobody has looked at yet. What comes after changes the pool, and a
@@ -164,6 +178,10 @@ impl Intake {
         state.account(&transaction.sender()).map_err(SubmitError::from)?;
         let events = {
             let mut pool = self.pool.lock();
+            // Blocks may have become smaller since it was examined, and whoever was too large for them dropped.
+            if admitted.gas() > self.terms.lock().rules.block_gas_limit {
+                return Err(SubmitError::BlockGasLimit.into());
+            }
             pool.insert(admitted, &state, clock::unix_time_ms())?;
             pool.take_events()
         };
@@ -187,21 +205,30 @@ impl Intake {
     fn admit(&self, transaction: Arc<Transaction>) -> Result<Admitted, SubmitError> {
         use alloy_consensus::Transaction as _;
 
-        let prices = *self.prices.lock();
+        let Terms { rules, prices } = self.terms.lock().clone();
         let rollup_fee = if self.chain.spec.as_optimism().is_some() {
             let data_fee = prices.data_fee(DataSize::estimate(transaction.encoded()));
             data_fee.saturating_add(prices.operator_fee(transaction.gas_limit()))
         } else {
             U256::ZERO
         };
-        self.rules.admit(transaction, rollup_fee)
+        rules.admit(transaction, rollup_fee)
     }
 
-    /// Prices everything by the block that is being built.
-    pub(crate) fn open_block(&self, base_fee: u64, prices: Option<L1Fees>) {
-        *self.prices.lock() = prices.unwrap_or_default();
+    /// Judges everything by the block that is being built: its prices, and its gas limit, which L1 may change any time. What
+    /// would fit no block any more is dropped.
+    pub(crate) fn open_block(&self, base_fee: u64, gas_limit: u64, prices: Option<L1Fees>) {
+        let gas_max = usable_gas(gas_limit);
+        let has_shrunk = {
+            let mut terms = self.terms.lock();
+            terms.prices = prices.unwrap_or_default();
+            std::mem::replace(&mut terms.rules.block_gas_limit, gas_max) > gas_max
+        };
         let events = {
             let mut pool = self.pool.lock();
+            if has_shrunk {
+                pool.drop_larger_than(gas_max);
+            }
             pool.open_block(base_fee);
             pool.expire(clock::unix_time_ms());
             pool.take_events()

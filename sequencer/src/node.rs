@@ -17,16 +17,13 @@ use crate::{
     deriver::Goal,
     foundation::{Foundation, Home},
     health::Health,
-    intake::Intake,
+    intake::{Intake, usable_gas},
     l1_side::{L1Side, Links, Posting},
     mempool::{Mempool, Rules},
     metrics::Metrics,
     ops,
     rollup::{Rollup, write_durably},
 };
-
-/// What the first transaction of each block may use. Whoever asks for more than the rest would fit no block, ever.
-const L1_ATTRIBUTES_GAS: u64 = 1_000_000;
 
 /// How long the ops server may take to end. Its clients are machines that ask again elsewhere.
 const OPS_SHUTDOWN_MAX: Duration = Duration::from_secs(2);
@@ -146,7 +143,7 @@ async fn run(
     metrics.recovered(chain.journal.waypoints_unusable());
     let head = chain.head().block.block.header.clone();
     let base_fee = head.base_fee_per_gas.unwrap_or_default();
-    let usable_gas = source.gas_limit(&config, head.gas_limit).saturating_sub(L1_ATTRIBUTES_GAS);
+    let usable_gas = usable_gas(source.gas_limit(&config, head.gas_limit));
     let rules =
         Rules { tip_min: config.pool_tip_min, ..Rules::new(chain.spec.chain_id(), usable_gas) };
     let pool = Mempool::new(config.pool.clone(), base_fee);

@@ -142,7 +142,7 @@ impl Builder {
         self.go_on();
         let attributes = self.attributes(parent, timestamp, &derived)?;
         let Derived { deposits, deposits_only, .. } = derived;
-        let base_fee = attributes.base_fee;
+        let (base_fee, gas_limit) = (attributes.base_fee, attributes.gas_limit);
         let mut block = self.executor.open(attributes, Arc::new(head.view.clone()))?;
         let mut shown = Shown::default();
         let group = block.include_deposits(&deposits)?;
@@ -150,7 +150,7 @@ impl Builder {
         self.chain.show_open(shown.open(&block));
         // A deposit uses up its sender's nonce, of which the pool may hold transactions.
         self.intake.settle(&[], &group);
-        self.intake.open_block(base_fee, l1_cost::prices_set_by(&deposits));
+        self.intake.open_block(base_fee, gas_limit, l1_cost::prices_set_by(&deposits));
 
         match self.fill(&mut block, &mut shown, deadline, deposits_only)? {
             Slot::Over => self.seal(block.finish()?).map(drop),

@@ -6,7 +6,7 @@ use alloy_primitives::{
 };
 
 use crate::mempool::{
-    DropReason, Event, Limits, SenderState,
+    DropReason, Event, Limits, SenderState, SubmitError,
     ages::Ages,
     entry::{Entries, Entry, EntryId, Place},
     limits::EVENTS_MAX,
@@ -78,6 +78,20 @@ impl Mempool {
     pub fn open_block(&mut self, base_fee: u64) {
         self.base_fee = base_fee;
         self.offers.open_block(&self.entries, base_fee);
+    }
+
+    /// Gives up everything that asks for more gas than this, unless the builder has it: blocks have become too small.
+    pub fn drop_larger_than(&mut self, gas_max: u64) {
+        let too_large = |id: &EntryId| {
+            let entry = &self.entries[*id];
+            entry.gas > gas_max && entry.place != Place::InFlight
+        };
+        let ids: Vec<_> = self.by_hash.values().copied().filter(too_large).collect();
+        for id in ids {
+            let owner = self.entries[id].sender;
+            self.give_up(id, DropReason::Refused(SubmitError::BlockGasLimit));
+            self.settle(owner);
+        }
     }
 
     /// What happened since the last call. Call it after every group: at most 65,536 events wait.

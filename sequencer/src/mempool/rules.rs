@@ -118,6 +118,11 @@ impl Admitted {
         &self.tx
     }
 
+    /// The most gas that it may use.
+    pub const fn gas(&self) -> u64 {
+        self.gas
+    }
+
     /// The most that it can cost its sender: gas at the fee cap, value, L1 and operator fees.
     pub const fn cost(&self) -> U256 {
         self.cost

@@ -515,3 +515,36 @@ fn expiry_counts_from_when_waiting_began_and_never_runs_backwards() {
     assert!(!pool.contains(&gapped.tx.hash()));
     assert_eq!(pool.stats().count(), 1);
 }
+
+#[test]
+fn what_fits_no_block_any_more_leaves_and_its_successors_wait() {
+    let world = World::default();
+    let mut pool = Mempool::new(Limits::default(), 10);
+    let of = |sender, nonce, gas| Transfer { sender, nonce, gas, ..Transfer::default() }.admitted();
+    let offered =
+        [of(1, 0, 21_000), of(1, 1, 90_000), of(1, 2, 21_000), of(2, 0, 90_000), of(3, 0, 90_000)];
+    let hashes = offered.each_ref().map(|admitted| admitted.transaction().hash());
+    for admitted in offered {
+        pool.insert(admitted, &world, 0).unwrap();
+    }
+    // The builder has what it took, however large it is.
+    let taken = pool.take_best(1, 1_000_000);
+    pool.drop_larger_than(90_000);
+    pool.take_events();
+    pool.drop_larger_than(50_000);
+    let dropped = pool.take_events().into_iter().filter_map(|event| match event {
+        Event::Dropped {
+            hash, reason: DropReason::Refused(SubmitError::BlockGasLimit), ..
+        } => Some(hash),
+        _ => None,
+    });
+    let dropped: BTreeSet<_> = dropped.collect();
+    let large = [hashes[1], hashes[3], hashes[4]].into_iter();
+    let expected: BTreeSet<_> = large.filter(|hash| *hash != taken[0].hash()).collect();
+    assert_eq!(dropped, expected);
+    // Without its predecessor the third of the first sender cannot be executed.
+    pool.open_block(10);
+    let left: Vec<_> = pool.take_best(10, 1_000_000).iter().map(|tx| tx.hash()).collect();
+    let first = [hashes[0]].into_iter().filter(|hash| *hash != taken[0].hash());
+    assert_eq!(left, first.collect::<Vec<_>>());
+}

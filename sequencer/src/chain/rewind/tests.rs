@@ -24,10 +24,10 @@ use crate::{
     chain::{Open, Resources},
     genesis,
     index::Index,
-    intake::{GivenBack, Intake},
+    intake::{GivenBack, Intake, IntakeError, usable_gas},
     journal::{ChainIdentity, Finalized, Journal, WriteError},
     l1_cost,
-    mempool::{self, Mempool, Rules},
+    mempool::{self, Mempool, Rules, SubmitError},
     metrics::Metrics,
     recovery::Recovery,
     roots::apply_for_roots,
@@ -84,7 +84,7 @@ impl World {
             Resources { spec: spec.clone(), journal, index, state, hashes, genesis: header, tip };
         let chain = Arc::new(Chain::new(resources));
         let metrics = Arc::new(Metrics::new(executor.clone()));
-        let rules = Rules::new(spec.chain_id(), GAS_LIMIT - 1_000_000);
+        let rules = Rules::new(spec.chain_id(), usable_gas(GAS_LIMIT));
         let pool = Mempool::new(mempool::Limits::default(), 7);
         let (intake, _) = Intake::new(chain.clone(), rules, pool, metrics);
         let backend = NodeBackend::new(chain.clone(), intake.clone(), executor.clone(), None);
@@ -93,6 +93,11 @@ impl World {
 
     /// Opens a block and executes what waits. `salt` tells blocks with one parent apart.
     fn begin(&self, salt: u64) -> OpenBlock {
+        self.begin_with(salt, GAS_LIMIT)
+    }
+
+    /// The same with another gas limit.
+    fn begin_with(&self, salt: u64, gas_limit: u64) -> OpenBlock {
         let head = self.chain.head();
         let parent = head.block.block.header.clone();
         let timestamp = parent.timestamp + 2;
@@ -113,7 +118,7 @@ impl World {
         let attributes = BlockAttributes {
             timestamp,
             beneficiary: SEQUENCER_FEE_VAULT,
-            gas_limit: GAS_LIMIT,
+            gas_limit,
             base_fee: self.chain.spec.next_base_fee(&parent, timestamp).unwrap(),
             prev_randao: B256::from(U256::from(salt)),
             parent_beacon_block_root: B256::ZERO,
@@ -121,13 +126,13 @@ impl World {
             excess_blob_gas: 0,
             parent,
         };
-        let base_fee = attributes.base_fee;
+        let (base_fee, gas_limit) = (attributes.base_fee, attributes.gas_limit);
         let mut block = self.executor.open(attributes, Arc::new(head.view.clone())).unwrap();
         let group = block.include_deposits(&deposits).unwrap();
         self.show(&block);
         self.intake.settle(&[], &group);
-        self.intake.open_block(base_fee, l1_cost::prices_set_by(&deposits));
-        let candidates: Arc<[Candidate]> = self.intake.take_best(1_000, GAS_LIMIT / 2).into();
+        self.intake.open_block(base_fee, gas_limit, l1_cost::prices_set_by(&deposits));
+        let candidates: Arc<[Candidate]> = self.intake.take_best(1_000, gas_limit / 2).into();
         let group = block.run(candidates.clone(), Limits::NONE).unwrap();
         self.show(&block);
         self.intake.settle(&candidates, &group);
@@ -249,10 +254,20 @@ fn carol() -> Address {
 }
 
 fn sign(signer: &PrivateKeySigner, nonce: u64, to: TxKind, value: u128) -> Bytes {
+    sign_with_gas(signer, nonce, to, value, 100_000)
+}
+
+fn sign_with_gas(
+    signer: &PrivateKeySigner,
+    nonce: u64,
+    to: TxKind,
+    value: u128,
+    gas_limit: u64,
+) -> Bytes {
     let tx = TxEip1559 {
         chain_id: 901,
         nonce,
-        gas_limit: 100_000,
+        gas_limit,
         max_fee_per_gas: 10_u128.pow(11),
         max_priority_fee_per_gas: 10_u128.pow(9),
         to,
@@ -547,4 +562,29 @@ async fn a_block_that_never_reached_the_journal_goes_from_the_state() {
     world.intake.give_back(withdrawn).unwrap();
     world.build(1).await;
     assert_eq!(world.balance_of_carol().await, 28);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_taken_follows_the_gas_limit_of_the_block_at_hand() {
+    let directory = tempfile::tempdir().unwrap();
+    let world = World::open(directory.path()).await;
+    let offer = |nonce, gas_limit| {
+        let encoded = sign_with_gas(&dev(2), nonce, TxKind::Call(carol()), 1, gas_limit);
+        world.intake.submit(encoded)
+    };
+    let too_large = |error: Option<IntakeError>| {
+        matches!(error, Some(IntakeError::Refused(SubmitError::BlockGasLimit)))
+    };
+    drop(world.begin_with(0, 10_000_000));
+    assert!(too_large(offer(0, 9_000_001).await.err()));
+    let large = offer(0, 9_000_000).await.unwrap();
+    drop(world.begin_with(0, 12_000_000));
+    let larger = offer(1, 11_000_000).await.unwrap();
+    // Less than either asks for: both go, as they would wait for ever.
+    drop(world.begin_with(0, 5_000_000));
+    for gone in [large, larger] {
+        assert!(world.backend.transaction(gone).await.unwrap().is_none());
+    }
+    assert!(too_large(offer(0, 9_000_000).await.err()));
+    offer(0, 4_000_000).await.unwrap();
 }
