@@ -5,7 +5,8 @@ use std::collections::VecDeque;
 use millrace_derivation::L2Ref;
 use millrace_protocol::BlockId;
 
-/// The newest final block, and every safe one above it with the L1 block that was last read for it.
+/// The newest final block, and of the safe ones above it the last for each L1 block that they were derived from: L1 takes
+/// back or makes final all of an L1 block or nothing. So there are never more than L1 blocks that are not final.
 #[derive(Debug)]
 pub(super) struct SafeBlocks {
     finalized: Safe,
@@ -35,6 +36,7 @@ impl SafeBlocks {
     }
 
     pub(super) fn push(&mut self, safe: Safe) {
+        self.newer.pop_back_if(|last| last.from == safe.from);
         self.newer.push_back(safe);
     }
 
@@ -81,6 +83,7 @@ mod tests {
         for (number, from) in [(1, 5), (2, 5), (3, 6), (4, 9)] {
             blocks.push(safe(number, from));
         }
+        assert_eq!(blocks.newer.len(), 3, "one for each L1 block");
         assert_eq!(blocks.finalizable(4), None);
         assert_eq!(blocks.finalizable(5), Some(safe(2, 5)));
         blocks.finalize(5);

@@ -2,7 +2,6 @@
 
 use std::{sync::Arc, time::Duration};
 
-use alloy_primitives::map::HashMap;
 use millrace_batcher::Derived;
 use millrace_derivation::{
     Attributes, DepositsRefused, Derivation, PushError, SafeBlock, SafeChain, Start, StartError,
@@ -173,7 +172,7 @@ impl Deriver {
                 }
                 Step::NeedSafeBlock { number } => {
                     let block = search.block(number).await?;
-                    at_hand.0.insert(number, l2_ref::safe_block(&block, &self.rollup));
+                    at_hand = AtHand(Some((number, l2_ref::safe_block(&block, &self.rollup))));
                 }
                 Step::NeedL1 { number } => {
                     if let Some(used_up) = derivation.l1() {
@@ -404,7 +403,7 @@ impl Deriver {
 
 /// Safe blocks that derivation has asked for.
 #[derive(Debug, Default)]
-struct AtHand(HashMap<u64, SafeBlock>);
+struct AtHand(Option<(u64, SafeBlock)>);
 
 impl SafeChain for AtHand {
     fn safe_block(&self, number: u64) -> Option<SafeBlock> {
