@@ -125,6 +125,10 @@ pub struct DeployArgs {
     /// The chain id of L1, so that nothing is sent to another chain.
     #[arg(long, value_name = "ID")]
     pub l1_chain_id: u64,
+    /// How many L1 blocks have to lie above the deployment before the files are written: a deeper reorganization of L1
+    /// would leave them worthless.
+    #[arg(long, value_name = "N", default_value_t = 12)]
+    pub l1_confirmations: u64,
     /// A file with the private key, in hexadecimal, of whoever pays for the deployment.
     #[arg(long, value_name = "PATH")]
     pub key_file: PathBuf,

@@ -36,6 +36,8 @@ pub struct NewRollup {
     pub salt: B256,
     /// Who has ether on it before anybody deposits some.
     pub funded: Funded,
+    /// How many L1 blocks have to lie above the deployment before its block is believed to stay: both chains begin there.
+    pub l1_confirmations: u64,
 }
 
 /// Who has ether on a new rollup before anybody deposits some.
@@ -115,16 +117,46 @@ impl NewRollup {
         Rollup::new(config.rollup_config(&plan.contracts, beginning), genesis)
     }
 
-    /// The L1 block in which the rollup was deployed: where both chains begin.
+    /// The L1 block in which the rollup was deployed, where both chains begin, once it is deep enough. A reorganization
+    /// until then moves it; one later would leave files of a rollup that is not there.
     async fn beginning(&self, l1: &L1Client, contracts: &L1Contracts) -> anyhow::Result<L1Header> {
         let call = L1Contracts::start_block_call();
-        let answer = l1.call(contracts.system_config, &call, At::Latest).await?;
-        let number =
-            L1Contracts::read_start_block(&answer).context("the system config has no start")?;
-        let header = l1.header(At::Number(number)).await?;
-        let header = header.with_context(|| format!("L1 has no block {number}"))?;
-        let schedule = BlobSchedule::of_chain(l1.chain_id());
-        schedule.l1_header(&header).with_context(|| format!("L1 block {number} has no base fee"))
+        let (mut absences, mut said) = (0, None);
+        loop {
+            // The head first: what is read after it lies at least as deep as it seems.
+            let head = l1.header(At::Latest).await?.context("L1 has no head")?.number;
+            let answer = l1.call(contracts.system_config, &call, At::Latest).await?;
+            let start = L1Contracts::read_start_block(&answer);
+            let header = match start {
+                Some(number) => l1.header(At::Number(number)).await?,
+                None => None,
+            };
+            match header {
+                Some(header) if head >= header.number.saturating_add(self.l1_confirmations) => {
+                    let schedule = BlobSchedule::of_chain(l1.chain_id());
+                    let read = schedule.l1_header(&header);
+                    return read
+                        .with_context(|| format!("L1 block {} has no base fee", header.number));
+                }
+                Some(header) => {
+                    absences = 0;
+                    if said.replace(header.hash()) != Some(header.hash()) {
+                        let confirmations = self.l1_confirmations;
+                        tracing::info!(
+                            l1_block = header.number,
+                            confirmations,
+                            "waiting until L1 keeps the deployment"
+                        );
+                    }
+                }
+                // A reorganization took it away, and its transaction is on its way again.
+                None => absences += 1,
+            }
+            if absences == LOOKS_MAX {
+                bail!("L1 was reorganized and has lost the deployment: run the same command again");
+            }
+            tokio::time::sleep(LOOK_INTERVAL).await;
+        }
     }
 }
 
@@ -140,6 +172,7 @@ pub async fn deploy(args: &DeployArgs) -> anyhow::Result<Rollup> {
         batcher: args.batcher,
         gas_limit: args.gas_limit,
         salt: args.salt,
+        l1_confirmations: args.l1_confirmations,
         funded: if args.fund_development_accounts { Funded::Developers } else { Funded::Nobody },
     };
     if args.block_time.0.subsec_nanos() != 0 || rollup.block_time_s == 0 {

@@ -92,6 +92,8 @@ pub async fn run_devnet(
         gas_limit: config.gas_limit,
         salt: B256::ZERO,
         funded: Funded::Developers,
+        // Its L1 goes with it, or belongs to somebody who knows what it is for.
+        l1_confirmations: 0,
     };
     let rollup = rollup.deploy(&client, &owner).await.context("deploy the rollup")?;
     let (files, _temporary) = match &config.data_dir {

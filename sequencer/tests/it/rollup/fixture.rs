@@ -59,6 +59,8 @@ impl Rollup {
             .args(["--owner", &owner.address().to_string()])
             .args(["--batcher", &batcher.address().to_string()])
             .args(["--chain-id", &CHAIN_ID.to_string(), "--fund-development-accounts"])
+            // For now L1 makes no blocks of its own accord.
+            .args(["--l1-confirmations", "0"])
             .args(deploy)
             .arg("--out")
             .arg(dir.path())
