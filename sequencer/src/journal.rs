@@ -184,7 +184,9 @@ impl Journal {
     ) -> Result<Option<StoredBlock>, ReadError> {
         let number = match id.into() {
             BlockHashOrNumber::Number(number) => Some(number),
-            BlockHashOrNumber::Hash(hash) => on_store!(self, store => store.number(hash).await)?,
+            BlockHashOrNumber::Hash(hash) => {
+                on_store!(self, store => store.number(hash).await.map_err(|e| store.unread(e)))?
+            }
         };
         let Some(number) = number else { return Ok(None) };
         match self.rows(number..=number, 1).await?.pop() {
@@ -195,7 +197,7 @@ impl Journal {
 
     /// A header, checked against its hash.
     pub async fn header(&self, number: u64) -> Result<Option<SealedHeader>, ReadError> {
-        match on_store!(self, store => store.header(number).await)? {
+        match on_store!(self, store => store.header(number).await.map_err(|e| store.unread(e)))? {
             Some((hash, encoded)) => decode_header(&encoded, number, hash)
                 .map(Some)
                 .map_err(|source| ReadError::Corrupt { number, source }),
@@ -268,7 +270,7 @@ impl Journal {
         range: RangeInclusive<u64>,
         bytes_max: usize,
     ) -> Result<Vec<Row>, ReadError> {
-        Ok(on_store!(self, store => store.rows(range, bytes_max).await)?)
+        on_store!(self, store => store.rows(range, bytes_max).await.map_err(|e| store.unread(e)))
     }
 }
 

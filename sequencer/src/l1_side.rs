@@ -120,7 +120,13 @@ impl L1Side {
 }
 
 /// How often L1's price of blobs is compared with ours.
-const SCHEDULE_INTERVAL: Duration = Duration::from_secs(600);
+const SCHEDULE_INTERVAL: Duration = Duration::from_secs(60);
+
+/// How long to wait before it is compared again if they differ: another block, and a reorganization would be over.
+const SCHEDULE_DOUBT_INTERVAL: Duration = Duration::from_secs(15);
+
+/// How often in a row several endpoints have to refute our price before they are believed.
+const REFUTATIONS_MIN: u32 = 3;
 
 /// Ends when L1 prices blobs otherwise than this program: whatever we would build or derive then, others would not.
 ///

@@ -36,6 +36,7 @@ pub(crate) struct Metrics {
     drops: IntCounterVec,
     waypoints_unusable: IntCounter,
     stalled: IntGauge,
+    journal_retries: IntCounterVec,
     blocks_taken_back: IntCounter,
     contradictions: IntCounter,
     l1_read_number: IntGauge,
@@ -114,6 +115,11 @@ impl Metrics {
                 "millrace_builder_stalled",
                 "1 while no blocks can be made for want of an L1 origin, else 0."
             )),
+            journal_retries: register!(by(
+                "millrace_journal_retries_total",
+                "Times that the journal was asked for the same again, because it was out of room or out of reach.",
+                "operation"
+            )),
             blocks_taken_back: register!(IntCounter::new(
                 "millrace_blocks_taken_back_total",
                 "Blocks that were taken back because L1 was reorganized or said otherwise."
@@ -166,6 +172,11 @@ impl Metrics {
     /// Whether blocks cannot be made.
     pub(crate) fn stalled(&self, stalled: bool) {
         self.stalled.set(stalled.into());
+    }
+
+    /// The journal is asked for the same again: to append, rewind, read or finalize.
+    pub(crate) fn journal_retried(&self, operation: &str) {
+        self.journal_retries.with_label_values(&[operation]).inc();
     }
 
     pub(crate) fn taken_back(&self, blocks: usize) {

@@ -10,6 +10,7 @@
 //! the open block is abandoned, its transactions go back to the pool, and what L1 says is done.
 
 use std::{
+    fmt::Display,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -35,7 +36,7 @@ use crate::{
     health::{Health, Part as HealthPart},
     index::IndexError,
     intake::Intake,
-    journal::{AppendError, WriteError},
+    journal::AppendError,
     l1_cost,
     mempool::AccountsUnavailable,
     metrics::Metrics,
@@ -290,7 +291,14 @@ impl Builder {
         if self.chain.head().block.block.number() <= to {
             return Ok(None);
         }
-        let blocks = self.runtime.block_on(self.chain.rewind(to))?;
+        let mut rewinding = self.chain.rewinding(to)?;
+        self.patiently(
+            "rewind",
+            &format!("the blocks above {to} cannot be taken back"),
+            || self.runtime.block_on(rewinding.run()),
+            RewindError::may_pass,
+        )?;
+        let blocks = rewinding.finish();
         self.metrics.taken_back(blocks.len());
         Ok(Some(blocks.iter().flat_map(|block| signed(&block.transactions).cloned()).collect()))
     }
@@ -381,35 +389,51 @@ impl Builder {
 
     /// Makes the block durable. A full disk closes the door until there is room again; anything worse is the end.
     fn journal(&self, block: &ExecutedBlock) -> Result<(), BuilderError> {
-        let number = block.block.number();
+        self.patiently(
+            "append",
+            &format!("block {} cannot be journaled", block.block.number()),
+            || self.runtime.block_on(self.chain.journal.append(block)),
+            AppendError::may_pass,
+        )
+    }
+
+    /// Has the journal do something, again and again while it is out of room or out of reach. Until it recovers the door is
+    /// closed, and whoever looks hears the `problem`.
+    fn patiently<E>(
+        &self,
+        operation: &str,
+        problem: &str,
+        mut attempt: impl FnMut() -> Result<(), E>,
+        may_pass: impl Fn(&E) -> bool,
+    ) -> Result<(), BuilderError>
+    where
+        E: Display,
+        BuilderError: From<E>,
+    {
         let mut complained = false;
         loop {
-            let error = match self.runtime.block_on(self.chain.journal.append(block)) {
+            let error = match attempt() {
                 Ok(()) => break,
-                Err(AppendError::Write(
-                    error @ (WriteError::DiskFull
-                    | WriteError::NotStored(_)
-                    | WriteError::Unknown(_)),
-                )) => error,
+                Err(error) if may_pass(&error) => error,
                 Err(error) => return Err(error.into()),
             };
+            self.metrics.journal_retried(operation);
             if !complained {
                 complained = true;
-                let problem = format!(
-                    "no transactions are taken: block {number} cannot be journaled: {error}"
-                );
-                tracing::error!(block = number, %error, "journal failed; nothing is acknowledged until it recovers");
+                tracing::error!(%error, problem, "journal failed; nothing is acknowledged until it recovers");
+                let problem = format!("no transactions are taken: {problem}: {error}");
                 self.intake.suspend(&problem);
                 self.health.set_problem(HealthPart::Journal, problem);
             }
             if self.is_stopped() {
-                // The block was never acknowledged, so nobody misses it.
-                return Err(AppendError::Write(error).into());
+                // A block that is not journaled was never acknowledged, so nobody misses it; and what should have been
+                // taken back stands where it stood, to be contradicted again.
+                return Err(error.into());
             }
             std::thread::sleep(RETRY_INTERVAL);
         }
         if complained {
-            tracing::info!(block = number, "journal recovered");
+            tracing::info!("journal recovered");
             self.intake.resume();
             self.health.clear_problem(HealthPart::Journal);
         }

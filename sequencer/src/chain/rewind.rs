@@ -18,6 +18,9 @@
 //!
 //! Many blocks go in steps, each of which is complete in itself, so that memory, the state's batch and the journal's
 //! transaction stay bounded. A crash between two steps leaves a chain that went back part of the way.
+//!
+//! A journal that is out of room or out of reach for a while holds a rewinding up and does not end it: what is going is
+//! remembered, and the same step is tried again.
 
 #[cfg(test)]
 mod tests;
@@ -58,10 +61,7 @@ pub(crate) enum RewindError {
     #[error("read a block to take back: {0}")]
     Read(#[from] ReadError),
     /// The state is not kept that far back. Nothing was changed.
-    #[error(
-        "the state cannot go back to block {to}: it is kept from block {oldest} on; remove the state directory to compute \
-         it again from the journal"
-    )]
+    #[error("the state cannot go back to block {to}: it is kept from block {oldest} on")]
     TooDeep {
         /// The block asked for.
         to: BlockNumber,
@@ -76,6 +76,20 @@ pub(crate) enum RewindError {
     Index(#[from] IndexError),
 }
 
+impl RewindError {
+    /// Whether the same may be tried again, and may well succeed: the journal was out of room or out of reach.
+    pub(crate) const fn may_pass(&self) -> bool {
+        match self {
+            Self::Journal(journal::RewindError::Write(error)) => error.may_pass(),
+            Self::Read(error) => error.may_pass(),
+            Self::Journal(journal::RewindError::Final { .. })
+            | Self::TooDeep { .. }
+            | Self::State(_)
+            | Self::Index(_) => false,
+        }
+    }
+}
+
 impl Chain {
     /// Withdraws the open block. What it had executed besides deposits comes back, in order: nobody else has it.
     pub(crate) fn withdraw_open(&self) -> Vec<Arc<Transaction>> {
@@ -87,14 +101,11 @@ impl Chain {
         open.included().map(|(tx, _)| tx).filter(|tx| !tx.is_deposit()).cloned().collect()
     }
 
-    /// Makes block `to` the head: later blocks, journaled or only on the state, never happened. Returns those that were
-    /// journaled, oldest first; of more than fit into memory the newest are left out.
+    /// Begins to make block `to` the head: later blocks, journaled or only on the state, never happened.
     ///
-    /// For whoever makes the blocks, between two of them: nobody may seal one meanwhile, and the open block is withdrawn
-    /// ([`withdraw_open`](Self::withdraw_open) first saves what it had executed). The future must not be dropped
-    /// half-way. After an error of a database the chain may be shown shorter than it is journaled: call again with the
-    /// same block until it succeeds, or end the process.
-    pub(crate) async fn rewind(&self, to: BlockNumber) -> Result<Vec<Arc<Block>>, RewindError> {
+    /// For whoever makes the blocks, between two of them: nobody may seal one before it is done, and the open block is
+    /// withdrawn ([`withdraw_open`](Self::withdraw_open) first saves what it had executed).
+    pub(crate) fn rewinding(self: &Arc<Self>, to: BlockNumber) -> Result<Rewinding, RewindError> {
         if let Some(finalized) = self.journal.finalized()
             && to < finalized.l2.number
         {
@@ -105,26 +116,16 @@ impl Chain {
         if to < oldest {
             return Err(RewindError::TooDeep { to, oldest });
         }
-        let mut handed_back = HandedBack::default();
-        loop {
-            let tip = self.journal.tip().map_or(self.genesis().number, |tip| tip.number);
-            let going = self.newest_above(to, tip).await?;
-            let target = tip - going.len() as u64;
-            self.rewind_step(target).await?;
-            if !going.is_empty() {
-                tracing::warn!(from = tip, to = target, "took back blocks");
-            }
-            for block in going {
-                if self.events.receiver_count() > 0 {
-                    // Nobody listening any more is no error.
-                    self.events.send(BlockEvent::Removed(block.answer(&self.spec))).ok();
-                }
-                handed_back.add(block);
-            }
-            if target <= to {
-                return Ok(handed_back.finish());
-            }
-        }
+        let (chain, handed_back) = (self.clone(), HandedBack::default());
+        Ok(Rewinding { chain, to, step: None, handed_back })
+    }
+
+    /// The same at one go, without patience for a journal that fails.
+    #[cfg(test)]
+    async fn rewind(self: &Arc<Self>, to: BlockNumber) -> Result<Vec<Arc<Block>>, RewindError> {
+        let mut rewinding = self.rewinding(to)?;
+        rewinding.run().await?;
+        Ok(rewinding.finish())
     }
 
     /// Journaled blocks from the tip downwards, as many as one step may take; none at or below `to`.
@@ -185,6 +186,68 @@ impl Chain {
         self.recent.lock().rewind(block);
         self.hashes.rewind(to);
         Ok(())
+    }
+}
+
+/// A chain that goes back, step by step.
+///
+/// Between an error and the next try the chain may be shown shorter than it is journaled, so whoever began ends it, or
+/// ends the process.
+pub(crate) struct Rewinding {
+    chain: Arc<Chain>,
+    to: BlockNumber,
+    /// What is going. It is remembered over errors: after a commit of unknown fate nobody else may have it any more.
+    step: Option<RewindingStep>,
+    handed_back: HandedBack,
+}
+
+struct RewindingStep {
+    target: BlockNumber,
+    /// The newest first.
+    going: Vec<Arc<Served>>,
+}
+
+impl Rewinding {
+    /// Goes back all the way. After an error that [may pass](RewindError::may_pass) call it again: it goes on where it
+    /// stopped. The future must not be dropped half-way.
+    pub(crate) async fn run(&mut self) -> Result<(), RewindError> {
+        let chain = self.chain.clone();
+        loop {
+            let step = match self.step.take() {
+                Some(step) => step,
+                None => self.next_step().await?,
+            };
+            if let Err(error) = chain.rewind_step(step.target).await {
+                self.step = Some(step);
+                return Err(error);
+            }
+            let RewindingStep { target, going } = step;
+            if !going.is_empty() {
+                tracing::warn!(blocks = going.len(), to = target, "took back blocks");
+            }
+            for block in going {
+                if chain.events.receiver_count() > 0 {
+                    // Nobody listening any more is no error.
+                    chain.events.send(BlockEvent::Removed(block.answer(&chain.spec))).ok();
+                }
+                self.handed_back.add(block);
+            }
+            if target <= self.to {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn next_step(&self) -> Result<RewindingStep, RewindError> {
+        let tip = self.chain.journal.tip().map_or(self.chain.genesis().number, |tip| tip.number);
+        let going = self.chain.newest_above(self.to, tip).await?;
+        Ok(RewindingStep { target: tip - going.len() as u64, going })
+    }
+
+    /// The blocks that were journaled and are not any more, oldest first; of more than fit into memory the newest are left
+    /// out.
+    pub(crate) fn finish(self) -> Vec<Arc<Block>> {
+        self.handed_back.finish()
     }
 }
 

@@ -3,7 +3,7 @@
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use alloy_primitives::BlockNumber;
 use futures::future::{BoxFuture, FutureExt};
@@ -11,7 +11,16 @@ use millrace_derivation::L2Ref;
 use millrace_protocol::{Eip1559ParamsError, RollupConfig, SystemConfig};
 use millrace_types::Block;
 
-use crate::{chain::Chain, journal::ReadError, l2_ref};
+use crate::{
+    chain::Chain,
+    health::{Health, Part},
+    journal::ReadError,
+    l2_ref,
+    metrics::Metrics,
+};
+
+/// How long to wait before a journal that does not answer is asked again: twice as long each time, within these bounds.
+const RETRY_INTERVALS: [Duration; 2] = [Duration::from_millis(250), Duration::from_secs(8)];
 
 /// Why a block could not be looked at.
 #[derive(Debug, thiserror::Error)]
@@ -33,10 +42,15 @@ pub(crate) enum SearchError {
 }
 
 /// Our chain, with its origins.
+///
+/// Whatever is asked waits for a journal that is out of reach for a while: nothing can be derived without it, and nothing
+/// is lost by waiting.
 #[derive(Debug, Clone)]
 pub(super) struct Search {
     pub(super) chain: Arc<Chain>,
     pub(super) rollup: Arc<RollupConfig>,
+    pub(super) health: Arc<Health>,
+    pub(super) metrics: Arc<Metrics>,
 }
 
 impl Search {
@@ -47,8 +61,29 @@ impl Search {
         &self,
         number: BlockNumber,
     ) -> BoxFuture<'static, Result<Option<Arc<Block>>, ReadError>> {
-        let chain = self.chain.clone();
-        async move { Ok(chain.block(number).await?.map(|served| served.block.clone())) }.boxed()
+        let Self { chain, health, metrics, .. } = self.clone();
+        let [mut pause, pause_max] = RETRY_INTERVALS;
+        let mut complained = false;
+        async move {
+            let found = loop {
+                let error = match chain.block(number).await {
+                    Err(error) if error.may_pass() => error,
+                    found => break found,
+                };
+                tracing::warn!(block = number, %error, ?pause, "our own chain cannot be read; asking again");
+                metrics.journal_retried("read");
+                health.set_problem(Part::Reading, format!("read block {number}: {error}"));
+                complained = true;
+                tokio::time::sleep(pause).await;
+                pause = pause_max.min(2 * pause);
+            };
+            if complained {
+                tracing::info!(block = number, "our own chain can be read again");
+                health.clear_problem(Part::Reading);
+            }
+            Ok(found?.map(|served| served.block.clone()))
+        }
+        .boxed()
     }
 
     /// A block that is there.

@@ -139,7 +139,12 @@ impl Deriver {
     }
 
     fn search(&self) -> Search {
-        Search { chain: self.chain.clone(), rollup: self.rollup.clone() }
+        Search {
+            chain: self.chain.clone(),
+            rollup: self.rollup.clone(),
+            health: self.health.clone(),
+            metrics: self.metrics.clone(),
+        }
     }
 
     /// Derives until L1 is reorganized under what was derived.
@@ -372,10 +377,18 @@ impl Deriver {
         let Some(newest) = safe.finalizable(l1.number) else { return Ok(()) };
         let finalized = Finalized { l2: newest.block.id, l1 };
         match self.chain.journal.set_finalized(finalized).await {
-            Ok(()) => safe.finalize(l1.number),
+            Ok(()) => {
+                safe.finalize(l1.number);
+                self.health.clear_problem(Part::Finality);
+            }
             // It is no less final, and will be noted when there is room again.
-            Err(FinalizeError::Write(error)) => {
-                tracing::warn!(%error, block = newest.block.id.number, "a final block could not be noted");
+            Err(FinalizeError::Write(error)) if error.may_pass() => {
+                let block = newest.block.id.number;
+                tracing::warn!(%error, block, "a final block could not be noted");
+                self.metrics.journal_retried("finalize");
+                let problem =
+                    format!("block {block} is final and cannot be noted as such: {error}");
+                self.health.set_problem(Part::Finality, problem);
                 return Ok(());
             }
             Err(error) => return Err(error.into()),
@@ -401,12 +414,12 @@ impl Deriver {
     }
 }
 
-/// Safe blocks that derivation has asked for.
+/// The safe block that derivation asked for last. It asks for one after the other, and a span may reach far back.
 #[derive(Debug, Default)]
 struct AtHand(Option<(u64, SafeBlock)>);
 
 impl SafeChain for AtHand {
     fn safe_block(&self, number: u64) -> Option<SafeBlock> {
-        self.0.get(&number).cloned()
+        self.0.as_ref().filter(|(known, _)| *known == number).map(|(_, block)| block.clone())
     }
 }

@@ -143,7 +143,34 @@ pub enum ReadError {
     /// A block is missing between others.
     #[error("block {0} is missing in the journal")]
     Missing(u64),
-    /// The database failed.
+    /// The database cannot be reached, or has no room to answer: that passes, and then the same can be read.
+    #[error("the journal does not answer: {0}")]
+    Unavailable(#[source] sqlx::Error),
+    /// The database's disk failed, or it holds what nobody wrote: to ask again is no use.
     #[error("read the journal: {0}")]
-    Database(#[from] sqlx::Error),
+    Database(#[source] sqlx::Error),
+}
+
+impl WriteError {
+    /// Whether the same may be tried again, and may well succeed.
+    pub const fn may_pass(&self) -> bool {
+        match self {
+            Self::DiskFull | Self::NotStored(_) | Self::Unknown(_) => true,
+            Self::Halted(_) => false,
+        }
+    }
+}
+
+impl AppendError {
+    /// Whether the same may be tried again, and may well succeed.
+    pub const fn may_pass(&self) -> bool {
+        matches!(self, Self::Write(error) if error.may_pass())
+    }
+}
+
+impl ReadError {
+    /// Whether the same may be asked again, and may well be answered.
+    pub const fn may_pass(&self) -> bool {
+        matches!(self, Self::Unavailable(_))
+    }
 }

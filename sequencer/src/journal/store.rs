@@ -19,7 +19,7 @@ use tracing::{error, warn};
 use super::{
     ChainIdentity,
     engine::{ConnectError, Connection, Engine, Fault},
-    error::{AppendError, FinalizeError, OpenError, RewindError, WriteError},
+    error::{AppendError, FinalizeError, OpenError, ReadError, RewindError, WriteError},
     finalized::Finalized,
     row::Row,
 };
@@ -307,6 +307,17 @@ where
     pub(super) async fn waypoints(&self, number: u64) -> Result<Option<Vec<u8>>, sqlx::Error> {
         let query = sqlx::query(SELECT_WAYPOINTS).bind(number.cast_signed());
         query.fetch_optional(&self.readers).await?.map(|row| row.try_get(0)).transpose()
+    }
+
+    /// What a failed look means for whoever looked.
+    pub(super) fn unread(&self, error: sqlx::Error) -> ReadError {
+        use sqlx::Error;
+
+        match (&error, E::fault(&error)) {
+            (Error::ColumnDecode { .. } | Error::Decode(_) | Error::ColumnNotFound(_), _)
+            | (_, Fault::Disk) => ReadError::Database(error),
+            (_, Fault::Full | Fault::Other) => ReadError::Unavailable(error),
+        }
     }
 
     pub(super) async fn close(&self) {

@@ -7,6 +7,6 @@ mod ledger;
 mod postgres;
 mod recovery;
 mod rows;
-mod server;
+pub(crate) mod server;
 mod suite;
 mod waypoints;

@@ -418,6 +418,33 @@ async fn a_journal_that_refuses_is_asked_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_rewinding_that_the_journal_held_up_loses_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let world = World::open(directory.path()).await;
+    let hashes = world.six_blocks().await;
+    let mut events = world.chain.events();
+    refuse_to_remove(directory.path()).await;
+    let mut rewinding = world.chain.rewinding(3).unwrap();
+    for _ in 0..2 {
+        let error = rewinding.run().await.unwrap_err();
+        assert!(error.may_pass(), "{error}");
+    }
+    assert!(events.try_recv().is_err(), "nobody hears of what may yet be undone");
+    // The commit whose answer was lost: what is gone from the journal is known all the same.
+    execute(directory.path(), "DROP TRIGGER refusal").await;
+    world.chain.journal.rewind(3).await.unwrap();
+    rewinding.run().await.unwrap();
+    assert_eq!(numbers(&rewinding.finish()), [4, 5, 6]);
+    for expected in [6, 5, 4] {
+        match events.try_recv().unwrap() {
+            BlockEvent::Removed(block) => assert_eq!(block.block.number(), expected),
+            event => panic!("{event:?}"),
+        }
+    }
+    world.check_newest(3, hashes[2]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_crash_before_the_journal_changes_nothing() {
     stops_before_the_journal(false, true).await;
     stops_before_the_journal(true, true).await;

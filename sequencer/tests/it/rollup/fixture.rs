@@ -108,7 +108,12 @@ impl Rollup {
 
     /// Starts a node that derives the chain from L1.
     pub(super) fn verifier(&self) -> Node {
-        self.node("verifier", "verifier", &[])
+        self.verifier_with(&[])
+    }
+
+    /// The same with further settings.
+    pub(super) fn verifier_with(&self, args: &[&str]) -> Node {
+        self.node("verifier", "verifier", args)
     }
 
     fn node(&self, role: &str, name: &str, args: &[&str]) -> Node {
