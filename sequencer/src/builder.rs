@@ -13,5 +13,5 @@ pub(crate) use self::{
     l1_origins::{L1Origins, L1Window},
     orders::{Gone, Orders, Refused},
     origin::{NoL1, Origin},
-    task::Builder,
+    task::{Builder, BuilderError},
 };

@@ -14,6 +14,7 @@ use crate::{
     genesis,
     index::Index,
     journal::{ChainIdentity, DataDir, Journal, Location},
+    rebuild,
     recovery::Recovery,
 };
 
@@ -72,13 +73,16 @@ impl Foundation {
             .build_global()
             .context("start the worker threads")?;
         let spec = Arc::new(genesis.spec.clone());
-        let (state, header) = open_state(home, config, genesis)?;
+        let header = genesis::header(genesis);
         let location = match &config.journal {
             Some(location) => location.clone(),
             None => Location::from(home.file("journal.sqlite")),
         };
         let identity = ChainIdentity { chain_id: spec.chain_id(), genesis_hash: header.hash() };
         let mut journal = Journal::open(&location, identity).await.context("open the journal")?;
+        let mut limits = config.state.clone();
+        limits.history_blocks = limits.history_blocks.max(rebuild::prepare(home, &journal).await?);
+        let state = open_state(home, limits, genesis, &header)?;
         if config.journal_waypoints {
             let state = state.clone();
             journal = journal.keeping_waypoints(move || state.checkpoint_block());
@@ -106,24 +110,23 @@ impl Foundation {
     }
 }
 
-/// Opens the state, or creates it from the genesis; with it, the genesis block's header.
+/// Opens the state, or creates it from the genesis, whose block has this header.
 fn open_state(
     home: &Home,
-    config: &Config,
+    config: millrace_state::Config,
     genesis: &Genesis,
-) -> anyhow::Result<(State, SealedHeader)> {
+    header: &SealedHeader,
+) -> anyhow::Result<State> {
     let path = home.file("state");
-    let header = genesis::header(genesis);
-    let state = match State::open(&path, config.state.clone()) {
-        Ok(state) => state,
+    match State::open(&path, config.clone()) {
+        Ok(state) => Ok(state),
         Err(millrace_state::OpenError::Missing) => {
-            let (state, root) = State::create(&path, config.state.clone(), &genesis.state_diff())
-                .context("create the state")?;
+            let (state, root) =
+                State::create(&path, config, &genesis.state_diff()).context("create the state")?;
             // Two ways to the same root: that of the trie that we maintain, and that of a library from scratch.
             assert_eq!(root.state_root, header.state_root, "the genesis state has another root");
-            state
+            Ok(state)
         }
-        Err(error) => return Err(error).context("open the state"),
-    };
-    Ok((state, header))
+        Err(error) => Err(error).context("open the state"),
+    }
 }

@@ -30,6 +30,7 @@ mod metrics;
 mod node;
 mod ops;
 mod posting;
+mod rebuild;
 mod recent;
 mod recovery;
 mod replay;
@@ -51,6 +52,7 @@ pub use crate::{
     deploy::{Funded, NewRollup, deploy},
     devnet::{Devnet, DevnetListening, run_devnet},
     node::{Role, run_dev, run_node},
+    rebuild::RestartNeeded,
     replay::run as replay,
     rollup::Rollup,
     verify::verify,

@@ -11,8 +11,8 @@ use clap::Parser;
 use millrace_protocol::RollupConfig;
 use millrace_sequencer::{
     Cli, Command, Config, ConfigCommand, DeployArgs, Devnet, DevnetArgs, Listening, LogFormat,
-    NodeArgs, Rollup, RollupArgs, Settings, VerifyArgs, banner, devnet_banner, replay, run_dev,
-    run_devnet, run_node,
+    NodeArgs, RestartNeeded, Rollup, RollupArgs, Settings, VerifyArgs, banner, devnet_banner,
+    replay, run_dev, run_devnet, run_node,
 };
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -20,6 +20,9 @@ use tracing_subscriber::EnvFilter;
 /// The executor and the trie allocate on every core at once, where the system's allocator is slow and fragments.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// What the process exits with when all that is wrong is mended by starting it again: `EX_TEMPFAIL` of `sysexits.h`.
+const RESTART_NEEDED: u8 = 75;
 
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
@@ -36,7 +39,10 @@ fn main() -> ExitCode {
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
             writeln!(io::stderr(), "millrace: {error:#}").ok();
-            ExitCode::FAILURE
+            match error.downcast_ref::<RestartNeeded>() {
+                Some(_) => ExitCode::from(RESTART_NEEDED),
+                None => ExitCode::FAILURE,
+            }
         }
     }
 }

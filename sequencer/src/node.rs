@@ -11,7 +11,8 @@ use tokio::{net::TcpListener, sync::watch};
 use crate::{
     backend::NodeBackend,
     banner::Listening,
-    builder::{Builder, L1Origins, NoL1, Orders, Origin},
+    builder::{Builder, BuilderError, L1Origins, NoL1, Orders, Origin},
+    chain::RewindError,
     clock,
     config::{Config, L1Config},
     deriver::Goal,
@@ -22,6 +23,7 @@ use crate::{
     mempool::{Mempool, Rules},
     metrics::Metrics,
     ops,
+    rebuild::{self, RestartNeeded},
     rollup::{Rollup, write_durably},
 };
 
@@ -258,7 +260,13 @@ async fn run(
         // Somebody opened a connection and asks nothing.
         Err(_) => ops.abort(),
     }
-    built.context("join the builder")?.context("build blocks")?;
+    let built = built.context("join the builder")?;
+    if let Err(BuilderError::Rewind(RewindError::TooDeep { to, oldest })) = built {
+        let needed = RestartNeeded { to, oldest };
+        rebuild::order(&home, &chain, needed).await.context("have the state computed again")?;
+        return Err(needed.into());
+    }
+    built.context("build blocks")?;
     if let Some(failure) = failure {
         return Err(failure);
     }
