@@ -54,14 +54,14 @@ pub(crate) struct Head {
 }
 
 /// A run of transactions with their receipts.
-pub(crate) type Part = Arc<Vec<(Arc<Transaction>, Receipt)>>;
+pub(crate) type Run = Arc<Vec<(Arc<Transaction>, Receipt)>>;
 
 /// The block under construction, as its last group left it.
 #[derive(Debug, Clone)]
 pub(crate) struct Open {
     pub(crate) attributes: BlockAttributes,
-    /// Transactions with their receipts, in order, in shared parts.
-    pub(crate) parts: Vec<Part>,
+    /// Transactions with their receipts, in order, in shared runs.
+    pub(crate) runs: Vec<Run>,
     pub(crate) gas_used: u64,
     pub(crate) view: LayeredView,
 }
@@ -118,7 +118,7 @@ impl Open {
 
     /// The transactions so far, with their receipts.
     pub(crate) fn included(&self) -> impl Iterator<Item = &(Arc<Transaction>, Receipt)> {
-        self.parts.iter().flat_map(|part| part.iter())
+        self.runs.iter().flat_map(|run| run.iter())
     }
 
     pub(crate) fn header(&self) -> SealedHeader {

@@ -31,9 +31,9 @@ use crate::{
         origin::{Derived, Origin, Stalled},
         slot::SlotClock,
     },
-    chain::{Chain, Open, Part, RewindError},
+    chain::{Chain, Open, RewindError, Run},
     clock,
-    health::{Health, Part as HealthPart},
+    health::{Health, Part},
     index::IndexError,
     intake::Intake,
     journal::AppendError,
@@ -236,7 +236,7 @@ impl Builder {
                 }
             }
             self.metrics.stalled(true);
-            self.health.set_problem(HealthPart::Builder, problem.clone());
+            self.health.set_problem(Part::Builder, problem.clone());
             self.stalled = Some(problem);
         }
         self.wait_for_order()
@@ -247,7 +247,7 @@ impl Builder {
         if self.stalled.take().is_some() {
             tracing::info!("blocks are made again");
             self.metrics.stalled(false);
-            self.health.clear_problem(HealthPart::Builder);
+            self.health.clear_problem(Part::Builder);
         }
     }
 
@@ -363,9 +363,9 @@ impl Builder {
         let started = Instant::now();
         let number = executed.attributes.number();
         let (view, roots) = apply_for_roots(&self.chain.state, number, &executed.diff, |error| {
-            self.health.set_problem(HealthPart::State, format!("block {number} waits: {error}"));
+            self.health.set_problem(Part::State, format!("block {number} waits: {error}"));
         })?;
-        self.health.clear_problem(HealthPart::State);
+        self.health.clear_problem(Part::State);
         let block = assemble(executed, roots);
         let rooted = Instant::now();
         self.journal(&block)?;
@@ -423,7 +423,7 @@ impl Builder {
                 tracing::error!(%error, problem, "journal failed; nothing is acknowledged until it recovers");
                 let problem = format!("no transactions are taken: {problem}: {error}");
                 self.intake.suspend(&problem);
-                self.health.set_problem(HealthPart::Journal, problem);
+                self.health.set_problem(Part::Journal, problem);
             }
             if self.is_stopped() {
                 // A block that is not journaled was never acknowledged, so nobody misses it; and what should have been
@@ -435,7 +435,7 @@ impl Builder {
         if complained {
             tracing::info!("journal recovered");
             self.intake.resume();
-            self.health.clear_problem(HealthPart::Journal);
+            self.health.clear_problem(Part::Journal);
         }
         Ok(())
     }
@@ -443,11 +443,11 @@ impl Builder {
 
 /// What readers see of the open block, grown group by group.
 ///
-/// Each part is at least twice as long as the next, so that showing a block of thousands of small groups means sharing a
-/// dozen parts, and each transaction is moved logarithmically often.
+/// Each run is at least twice as long as the next, so that showing a block of thousands of small groups means sharing a
+/// dozen runs, and each transaction is moved logarithmically often.
 #[derive(Default)]
 struct Shown {
-    parts: Vec<Part>,
+    runs: Vec<Run>,
 }
 
 impl Shown {
@@ -469,18 +469,18 @@ impl Shown {
         if newest.is_empty() {
             return;
         }
-        while let Some(older) = self.parts.pop_if(|older| older.len() < 2 * newest.len()) {
+        while let Some(older) = self.runs.pop_if(|older| older.len() < 2 * newest.len()) {
             let mut merged = Arc::unwrap_or_clone(older);
             merged.append(&mut newest);
             newest = merged;
         }
-        self.parts.push(Arc::new(newest));
+        self.runs.push(Arc::new(newest));
     }
 
     fn open(&self, block: &OpenBlock) -> Open {
         Open {
             attributes: block.attributes().clone(),
-            parts: self.parts.clone(),
+            runs: self.runs.clone(),
             gas_used: block.gas_used(),
             view: block.view(),
         }

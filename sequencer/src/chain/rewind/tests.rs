@@ -143,7 +143,7 @@ impl World {
         let included = block.transactions().iter().cloned().zip(block.receipts().iter().cloned());
         self.chain.show_open(Open {
             attributes: block.attributes().clone(),
-            parts: vec![Arc::new(included.collect())],
+            runs: vec![Arc::new(included.collect())],
             gas_used: block.gas_used(),
             view: block.view(),
         });
