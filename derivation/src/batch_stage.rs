@@ -3,12 +3,11 @@
 use std::collections::VecDeque;
 
 use alloy_primitives::Bytes;
-use millrace_protocol::{Batch, SpanBatch, SpanBatchError, SpanElement};
+use millrace_protocol::{Batch, Epoch, SpanBatch, SpanBatchError, SpanElement};
 use tracing::{debug, warn};
 
 use crate::{
     batch_source::BatchSource,
-    epochs::Epoch,
     frontier::{Frontier, Invalid, Validity},
     safe_chain::{L2Ref, SafeBlock, SafeChain},
 };

@@ -2,17 +2,7 @@
 
 use std::collections::VecDeque;
 
-use millrace_protocol::{L1Block, L1Header, SystemConfig};
-use op_alloy_consensus::TxDeposit;
-
-/// An L1 block as an origin: without what the batcher posted, so that a whole sequencing window fits into memory.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Epoch {
-    pub(crate) header: L1Header,
-    pub(crate) system_config: SystemConfig,
-    /// The deposits of users, for the epoch's first block.
-    pub(crate) deposits: Vec<TxDeposit>,
-}
+use millrace_protocol::{Epoch, L1Block};
 
 /// Consecutive L1 blocks, from the safe head's origin to the newest that was read.
 ///
@@ -26,11 +16,7 @@ pub(crate) struct Epochs {
 impl Epochs {
     /// Appends the next L1 block.
     pub(crate) fn push(&mut self, block: &L1Block) {
-        self.blocks.push_back(Epoch {
-            header: block.header,
-            system_config: block.system_config,
-            deposits: block.deposits.clone(),
-        });
+        self.blocks.push_back(block.into());
     }
 
     /// Forgets everything before this number.

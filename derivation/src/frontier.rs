@@ -2,12 +2,9 @@
 
 use std::cmp::Ordering;
 
-use millrace_protocol::{BlockId, RollupConfig, SingularBatch, SpanBatchError, SpanElement};
+use millrace_protocol::{BlockId, Epoch, RollupConfig, SingularBatch, SpanBatchError, SpanElement};
 
-use crate::{
-    epochs::{Epoch, Epochs},
-    safe_chain::L2Ref,
-};
+use crate::{epochs::Epochs, safe_chain::L2Ref};
 
 /// Where derivation stands: what is safe, and how far L1 has been read.
 ///

@@ -1,7 +1,7 @@
 //! What derivation has to know of the chain that it derived.
 
 use alloy_primitives::{B256, Bytes};
-use millrace_protocol::BlockId;
+use millrace_protocol::{BlockId, EpochPlace};
 
 /// A derived block by name, with what places it in both chains.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,6 +16,13 @@ pub struct L2Ref {
     pub origin: BlockId,
     /// How many blocks of the same origin came before this one.
     pub sequence_number: u64,
+}
+
+impl L2Ref {
+    /// Where it stands among the blocks of its origin.
+    pub const fn place(&self) -> EpochPlace {
+        EpochPlace { l1_number: self.origin.number, sequence_number: self.sequence_number }
+    }
 }
 
 /// A safe block as far as a span batch can contradict it.

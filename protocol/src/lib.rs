@@ -6,7 +6,7 @@
 //!
 //! Suggested reading order: [`ChainSpec`] (which rules hold when), [`predeploys`] (where things live), [`L1Fees`]
 //! (what a transaction owes for its data), [`L1Attributes`] and [`UserDeposit`] (what comes from L1),
-//! [`Eip1559Params`] and [`ChainSpec::next_base_fee`], [`OutputV0`] (what goes back to L1).
+//! [`Eip1559Params`] and [`ChainSpec::next_base_fee`], [`Epoch`] (what an origin prescribes), [`OutputV0`] (what goes back to L1).
 //!
 //! Blocks travel through L1 like this, and back: [`Batch`] (the blocks; [`SpanBuilder`] writes many at once),
 //! [`ChannelWriter`] and [`read_batches`] (batches, compressed), [`Frame`] (pieces of a channel), [`encode_blob`]. What
@@ -21,6 +21,7 @@ mod chain_spec;
 mod channel;
 mod deposit;
 mod eip1559_params;
+mod epoch;
 mod fastlz;
 mod fees;
 mod frame;
@@ -49,6 +50,7 @@ pub use crate::{
         TRANSACTION_DEPOSITED, UserDeposit, UserDepositError, alias_l1_address, unalias_l1_address,
     },
     eip1559_params::{Eip1559Params, Eip1559ParamsError},
+    epoch::{Epoch, EpochPlace, Prescribed},
     fastlz::compressed_len,
     fees::{DataSize, L1Fees},
     frame::{ChannelId, Frame, FrameError, decode_frames, encode_frames},

@@ -68,17 +68,18 @@ impl Content {
 
 impl From<&Attributes> for Content {
     fn from(attributes: &Attributes) -> Self {
+        let prescribed = &attributes.prescribed;
         Self {
             parent: attributes.parent,
             timestamp: attributes.timestamp,
             origin: attributes.origin,
-            sequence_number: attributes.sequence_number,
-            deposits: attributes.deposits.clone(),
+            sequence_number: prescribed.sequence_number,
+            deposits: prescribed.deposits.clone(),
             transactions: attributes.transactions.clone(),
-            gas_limit: attributes.gas_limit,
-            eip1559: attributes.eip1559,
-            prev_randao: attributes.prev_randao,
-            parent_beacon_block_root: attributes.parent_beacon_block_root,
+            gas_limit: prescribed.gas_limit,
+            eip1559: prescribed.eip1559,
+            prev_randao: prescribed.prev_randao,
+            parent_beacon_block_root: prescribed.parent_beacon_block_root,
         }
     }
 }

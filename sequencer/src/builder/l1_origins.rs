@@ -2,11 +2,11 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use millrace_protocol::{BlockId, L1Attributes, L1Block, RollupConfig};
-use millrace_types::{Block, Transaction};
+use millrace_protocol::{BlockId, Epoch, L1Block, RollupConfig};
+use millrace_types::Block;
 use parking_lot::Mutex;
 
-use super::origin::{Derived, Origin, Stalled};
+use super::origin::{Origin, Plan, Stalled};
 use crate::l2_ref;
 
 /// The newest L1 blocks, as derivation has read them. Derivation writes, the builder reads.
@@ -17,8 +17,8 @@ pub(crate) struct L1Window {
 
 #[derive(Debug, Default)]
 struct Known {
-    /// By number, each the parent of the next. Without what batchers posted.
-    blocks: BTreeMap<u64, Arc<L1Block>>,
+    /// By number, each the parent of the next.
+    blocks: BTreeMap<u64, Arc<Epoch>>,
     /// Derivation has used up all of L1 that there is.
     is_complete: bool,
 }
@@ -26,12 +26,10 @@ struct Known {
 impl L1Window {
     /// Adds the next block; whatever stood there or above is gone.
     pub(crate) fn push(&self, block: &L1Block) {
-        let (header, system_config) = (block.header, block.system_config);
-        let slim =
-            L1Block { header, system_config, deposits: block.deposits.clone(), inbox: Vec::new() };
+        let number = block.header.number;
         let mut known = self.known.lock();
-        known.blocks.split_off(&header.number);
-        known.blocks.insert(header.number, Arc::new(slim));
+        known.blocks.split_off(&number);
+        known.blocks.insert(number, Arc::new(block.into()));
     }
 
     /// Forgets blocks above a number: L1 was reorganized.
@@ -62,7 +60,7 @@ pub(crate) struct L1Origins {
 
 impl L1Origins {
     /// Which L1 block the next L2 block refers to, and whether anything but deposits may be in it.
-    fn choose(&self, parent: BlockId, timestamp: u64) -> Result<(Arc<L1Block>, bool), Stalled> {
+    fn choose(&self, parent: BlockId, timestamp: u64) -> Result<(Arc<Epoch>, bool), Stalled> {
         let known = self.window.known.lock();
         if !known.is_complete {
             return Err(Stalled::Deriving);
@@ -91,25 +89,11 @@ impl L1Origins {
 }
 
 impl Origin for L1Origins {
-    fn derive(&mut self, parent: &Block, timestamp: u64) -> Result<Derived, Stalled> {
+    fn plan(&mut self, parent: &Block, timestamp: u64) -> Result<Plan, Stalled> {
         let parent = l2_ref::of_ours(parent, &self.rollup);
-        let (block, deposits_only) = self.choose(parent.origin, timestamp)?;
-        let L1Block { header, system_config, .. } = &*block;
-        let is_first = header.number != parent.origin.number;
-        let sequence_number = if is_first { 0 } else { parent.sequence_number + 1 };
-        let attributes = L1Attributes::for_block(system_config, header, sequence_number);
-        let of_users = if is_first { block.deposits.as_slice() } else { &[] };
-        let deposits = std::iter::once(attributes.to_deposit()).chain(of_users.iter().cloned());
-        Ok(Derived {
-            deposits: deposits.map(|deposit| Arc::new(Transaction::deposit(deposit))).collect(),
-            prev_randao: header.prev_randao,
-            parent_beacon_block_root: header.parent_beacon_block_root,
-            gas_limit: system_config.gas_limit,
-            eip1559: system_config
-                .eip1559
-                .unwrap_or_else(|| self.rollup.spec.eip1559_constants(timestamp)),
-            deposits_only,
-        })
+        let (epoch, deposits_only) = self.choose(parent.origin, timestamp)?;
+        let prescribed = epoch.prescribe(&self.rollup.spec, parent.place(), timestamp);
+        Ok(Plan { prescribed, deposits_only })
     }
 
     fn may_skip_time(&self) -> bool {

@@ -3,39 +3,16 @@
 use std::sync::Arc;
 
 use alloy_primitives::{B256, keccak256};
-use millrace_derivation::Attributes;
-use millrace_protocol::{ChainSpec, Eip1559Params, L1Attributes, L1Fees, OperatorFee};
-use millrace_types::{Block, Transaction};
+use millrace_protocol::{ChainSpec, L1Attributes, L1Fees, OperatorFee, Prescribed};
+use millrace_types::Block;
 
-/// The part of a block that L1 decides: nobody's transactions can change it.
+/// What the next block takes from L1.
 #[derive(Debug, Clone)]
-pub(crate) struct Derived {
-    /// The L1 attributes, then the deposits of the epoch if this is its first block.
-    pub(crate) deposits: Vec<Arc<Transaction>>,
-    /// The L1 origin's randomness.
-    pub(crate) prev_randao: B256,
-    /// The L1 origin's parent beacon block root.
-    pub(crate) parent_beacon_block_root: B256,
-    /// The most gas that the block's transactions may use together.
-    pub(crate) gas_limit: u64,
-    /// How the base fee of the next block moves.
-    pub(crate) eip1559: Eip1559Params,
+pub(crate) struct Plan {
+    /// What its origin decides.
+    pub(crate) prescribed: Prescribed,
     /// The block is so far ahead of its origin that nothing but deposits may be in it.
     pub(crate) deposits_only: bool,
-}
-
-impl From<&Attributes> for Derived {
-    fn from(attributes: &Attributes) -> Self {
-        let deposits = attributes.deposits.iter().cloned();
-        Self {
-            deposits: deposits.map(|deposit| Arc::new(Transaction::deposit(deposit))).collect(),
-            prev_randao: attributes.prev_randao,
-            parent_beacon_block_root: attributes.parent_beacon_block_root,
-            gas_limit: attributes.gas_limit,
-            eip1559: attributes.eip1559,
-            deposits_only: attributes.transactions.is_empty(),
-        }
-    }
 }
 
 /// Why there can be no next block at the moment.
@@ -67,7 +44,7 @@ pub(crate) enum Stalled {
 /// Chooses each block's L1 origin.
 pub(crate) trait Origin: Send {
     /// What the block after `parent` takes from L1.
-    fn derive(&mut self, parent: &Block, timestamp: u64) -> Result<Derived, Stalled>;
+    fn plan(&mut self, parent: &Block, timestamp: u64) -> Result<Plan, Stalled>;
 
     /// Whether the chain may leave out time in which nothing ran, because nobody derives it from anywhere.
     fn may_skip_time(&self) -> bool;
@@ -85,7 +62,7 @@ pub(crate) struct NoL1 {
 }
 
 impl Origin for NoL1 {
-    fn derive(&mut self, parent: &Block, timestamp: u64) -> Result<Derived, Stalled> {
+    fn plan(&mut self, parent: &Block, timestamp: u64) -> Result<Plan, Stalled> {
         let fees = self.l1_fees;
         let attributes = L1Attributes {
             l1_number: 0,
@@ -102,15 +79,16 @@ impl Origin for NoL1 {
                 constant: fees.operator_fee_constant,
             }),
         };
-        Ok(Derived {
-            deposits: vec![Arc::new(Transaction::deposit(attributes.to_deposit()))],
+        let prescribed = Prescribed {
+            sequence_number: attributes.sequence_number,
+            deposits: vec![attributes.to_deposit()],
             // Different in every block and known in advance, which is all that a chain without L1 can offer.
             prev_randao: keccak256(parent.header.hash()),
             parent_beacon_block_root: B256::ZERO,
             gas_limit: self.gas_limit,
             eip1559: self.spec.eip1559_constants(timestamp),
-            deposits_only: false,
-        })
+        };
+        Ok(Plan { prescribed, deposits_only: false })
     }
 
     fn may_skip_time(&self) -> bool {

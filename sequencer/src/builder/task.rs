@@ -21,14 +21,14 @@ use millrace_derivation::Attributes;
 use millrace_executor::{
     BlockAttributes, ExecuteError, Executed, Executor, Group, Limits, OpenBlock, Outcome, assemble,
 };
-use millrace_protocol::{BaseFeeError, predeploys::SEQUENCER_FEE_VAULT};
+use millrace_protocol::{BaseFeeError, Prescribed, predeploys::SEQUENCER_FEE_VAULT};
 use millrace_types::{Block, ExecutedBlock, SealedHeader, Transaction};
 use tokio::sync::watch;
 
 use crate::{
     builder::{
         orders::{Order, Refused},
-        origin::{Derived, Origin, Stalled},
+        origin::{Origin, Plan, Stalled},
         slot::SlotClock,
     },
     chain::{Chain, Open, RewindError, Run},
@@ -136,13 +136,13 @@ impl Builder {
         let timestamp = clock.next_timestamp(parent.timestamp, now);
         let deadline = Instant::now() + clock.open_for(timestamp, now);
 
-        let derived = match origin.derive(&head.block.block, timestamp) {
-            Ok(derived) => derived,
+        let Plan { prescribed, deposits_only } = match origin.plan(&head.block.block, timestamp) {
+            Ok(plan) => plan,
             Err(stalled) => return self.stall(&stalled),
         };
         self.go_on();
-        let attributes = self.attributes(parent, timestamp, &derived)?;
-        let Derived { deposits, deposits_only, .. } = derived;
+        let attributes = self.attributes(parent, timestamp, &prescribed)?;
+        let deposits = deposits(&prescribed);
         let (base_fee, gas_limit) = (attributes.base_fee, attributes.gas_limit);
         let mut block = self.executor.open(attributes, Arc::new(head.view.clone()))?;
         let mut shown = Shown::default();
@@ -168,16 +168,16 @@ impl Builder {
         &self,
         parent: SealedHeader,
         timestamp: u64,
-        derived: &Derived,
+        prescribed: &Prescribed,
     ) -> Result<BlockAttributes, BaseFeeError> {
         Ok(BlockAttributes {
             timestamp,
             beneficiary: SEQUENCER_FEE_VAULT,
-            gas_limit: derived.gas_limit,
+            gas_limit: prescribed.gas_limit,
             base_fee: self.chain.spec.next_base_fee(&parent, timestamp)?,
-            prev_randao: derived.prev_randao,
-            parent_beacon_block_root: derived.parent_beacon_block_root,
-            extra_data: derived.eip1559.to_extra_data().into(),
+            prev_randao: prescribed.prev_randao,
+            parent_beacon_block_root: prescribed.parent_beacon_block_root,
+            extra_data: prescribed.eip1559.to_extra_data().into(),
             excess_blob_gas: 0,
             parent,
         })
@@ -332,16 +332,16 @@ impl Builder {
             (attributes.parent.id.number, attributes.parent.id.hash),
             "derivation builds on the safe head, which is part of this chain"
         );
-        let derived = Derived::from(attributes);
+        let prescribed = &attributes.prescribed;
         let signed = attributes.transactions.iter().cloned().map(Transaction::decode);
         let signed = signed.map(|transaction| transaction.map(Arc::new));
         let transactions: Result<Vec<_>, _> =
-            derived.deposits.iter().cloned().map(Ok).chain(signed).collect();
+            deposits(prescribed).into_iter().map(Ok).chain(signed).collect();
         let transactions = match transactions {
             Ok(transactions) => transactions,
             Err(error) => return Ok(Err(Refused(error.to_string()))),
         };
-        let block = self.attributes(parent, attributes.timestamp, &derived)?;
+        let block = self.attributes(parent, attributes.timestamp, prescribed)?;
         let view = Arc::new(head.view.clone());
         let executed = match self.executor.replay(block, &transactions, &[], view) {
             Ok(executed) => executed,
@@ -485,6 +485,12 @@ impl Shown {
             view: block.view(),
         }
     }
+}
+
+/// The deposits, as blocks hold them.
+fn deposits(prescribed: &Prescribed) -> Vec<Arc<Transaction>> {
+    let deposits = prescribed.deposits.iter().cloned();
+    deposits.map(|deposit| Arc::new(Transaction::deposit(deposit))).collect()
 }
 
 /// All but the deposits.

@@ -26,19 +26,19 @@ pub(super) enum Difference {
 
 /// Compares all that L1 decides about a block. With the parent the same, execution gives the same for both.
 pub(super) fn compare(ours: &Block, l1: &Attributes) -> Result<(), Difference> {
-    let header = &ours.header;
+    let (header, prescribed) = (&ours.header, &l1.prescribed);
     let check = |same: bool, difference| if same { Ok(()) } else { Err(difference) };
     check(header.parent_hash == l1.parent.id.hash, Difference::Parent)?;
     check(header.timestamp == l1.timestamp, Difference::Timestamp)?;
-    check(header.gas_limit == l1.gas_limit, Difference::GasLimit)?;
-    check(header.mix_hash == l1.prev_randao, Difference::PrevRandao)?;
-    let beacon_root = Some(l1.parent_beacon_block_root);
+    check(header.gas_limit == prescribed.gas_limit, Difference::GasLimit)?;
+    check(header.mix_hash == prescribed.prev_randao, Difference::PrevRandao)?;
+    let beacon_root = Some(prescribed.parent_beacon_block_root);
     check(header.parent_beacon_block_root == beacon_root, Difference::BeaconRoot)?;
-    check(header.extra_data == l1.eip1559.to_extra_data()[..], Difference::Eip1559)?;
+    check(header.extra_data == prescribed.eip1559.to_extra_data()[..], Difference::Eip1559)?;
     let count = ours.transactions.iter().take_while(|transaction| transaction.is_deposit()).count();
     let (deposits, signed) = ours.transactions.split_at(count);
     let deposits = deposits.iter().map(|transaction| transaction.as_deposit());
-    check(deposits.eq(l1.deposits.iter().map(Some)), Difference::Deposits)?;
+    check(deposits.eq(prescribed.deposits.iter().map(Some)), Difference::Deposits)?;
     let signed = signed.iter().map(|transaction| transaction.encoded());
     check(signed.eq(&l1.transactions), Difference::Transactions)
 }
