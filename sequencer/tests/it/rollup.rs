@@ -16,4 +16,5 @@ mod outages;
 mod reorgs;
 mod reorgs_again;
 mod restarts;
+mod setbacks;
 mod window;
