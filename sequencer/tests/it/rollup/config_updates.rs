@@ -95,6 +95,12 @@ fn the_chain_obeys_its_owner_from_the_epoch_on() {
     });
     assert_eq!(had - balance(&node.rpc, sender.address()), paid + U256::from(5));
 
+    // The pool takes nothing that would fit no block now.
+    let mut large = transfer(Address::repeat_byte(0x55), 5, 1);
+    large.gas_limit = 59_000_001;
+    let (_, refusal) = node.rpc.error("eth_sendRawTransaction", json!([sign(&sender, large).1]));
+    assert!(refusal.contains("gas limit"), "{refusal}");
+
     // What L1 takes back was never said.
     l1.halt();
     set(&rollup, "setGasLimit(uint64)", &[word(70_000_000)]);
@@ -129,6 +135,10 @@ fn a_batcher_that_was_replaced_is_not_heard_any_more() {
         (attributes(&newest).batcher_hash == successor.address().into_word()).then_some(())
     });
     let last = load.send(&node.rpc, 50);
+    wait_for("the operator to be told", || {
+        node.ops("/readyz").contains("nothing is posted").then_some(())
+    });
+    assert_eq!(node.metric("millrace_batcher_unauthorized"), 1.0);
     assert!(node.terminate().success());
 
     // Its key makes no difference now, even where it says what could be true.
