@@ -37,7 +37,8 @@ impl L1Figures {
             follower_head,
             follower_safe,
             follower_finalized,
-            reorgs,
+            // Derivation counts them when it has heard of them.
+            reorgs: _,
             reorged_blocks,
             lost,
         } = &*self.metrics;
@@ -60,7 +61,6 @@ impl L1Figures {
             now("head_number", "L1's newest block.", follower_head.get()),
             now("safe_number", "L1's newest safe block.", follower_safe.get()),
             now("finalized_number", "L1's newest final block.", follower_finalized.get()),
-            total("reorgs_reported_total", "Reorganizations of L1.", reorgs.get()),
             total("reorged_blocks_total", "L1 blocks that they removed.", reorged_blocks.get()),
             now("lost", "1 while L1 gives no answer, else 0.", lost.get()),
         ];
