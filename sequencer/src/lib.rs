@@ -38,6 +38,7 @@ mod rollup;
 mod roots;
 mod verify;
 mod view;
+mod writer;
 
 pub use crate::{
     banner::{Listening, banner, devnet_banner},

@@ -11,20 +11,19 @@ use tokio::{net::TcpListener, sync::watch};
 use crate::{
     backend::NodeBackend,
     banner::Listening,
-    builder::{Builder, BuilderError, L1Origins, NoL1, Orders, Origin},
+    builder::{BuilderError, L1Origins, NoL1, Origin},
     chain::RewindError,
     clock,
     config::{Config, L1Config},
     deriver::Goal,
     foundation::{Foundation, Home},
     health::Health,
-    intake::{Intake, usable_gas},
-    l1_side::{L1Side, Links, Posting},
-    mempool::{Mempool, Rules},
+    l1_side::{L1Side, Posting},
     metrics::Metrics,
     ops,
     rebuild::{self, RestartNeeded},
     rollup::{Rollup, write_durably},
+    writer::{Assignment, Writer},
 };
 
 /// How long the ops server may take to end. Its clients are machines that ask again elsewhere.
@@ -143,25 +142,11 @@ async fn run(
     let health = Arc::new(Health::default());
     let metrics = Arc::new(Metrics::new(executor.clone()));
     metrics.recovered(chain.journal.waypoints_unusable());
-    let head = chain.head().block.block.header.clone();
-    let base_fee = head.base_fee_per_gas.unwrap_or_default();
-    let usable_gas = usable_gas(source.gas_limit(&config, head.gas_limit));
-    let rules =
-        Rules { tip_min: config.pool_tip_min, ..Rules::new(chain.spec.chain_id(), usable_gas) };
-    let pool = Mempool::new(config.pool.clone(), base_fee);
-    let (intake, woken) = Intake::new(chain.clone(), rules, pool, metrics.clone());
-
     if let Some(side) = &side {
         let posting = posting.as_ref().map(|posting| &posting.handle);
         metrics.export_l1(side.client.metrics().clone(), posting);
     }
 
-    if let Source::L1 { role: Role::Verifier, .. } = &source {
-        intake.close("this node makes no blocks: send transactions to the sequencer");
-    }
-
-    let (stop_building, stop) = watch::channel(false);
-    let (orders, ordered) = Orders::new();
     let throttle = match &posting {
         Some(posting) => {
             posting.watch_key(health.clone());
@@ -169,22 +154,19 @@ async fn run(
         }
         None => watch::channel(false).1,
     };
-    let builder = Builder {
-        chain: chain.clone(),
-        intake: intake.clone(),
-        woken,
-        executor: executor.clone(),
+    let assignment = Assignment {
         origin: source.origin(&config, side.as_ref()),
-        orders: ordered,
-        throttle,
         block_time_s: source.block_time_s(&config),
+        gas_limit: source.gas_limit(&config, chain.head().block.block.header.gas_limit),
+        throttle,
         health: health.clone(),
         metrics: metrics.clone(),
-        runtime: tokio::runtime::Handle::current(),
-        stalled: None,
-        stop,
     };
-    let mut building = tokio::task::spawn_blocking(move || builder.run());
+    let mut writer = Writer::start(&chain, &executor, &config, assignment);
+    let intake = writer.intake.clone();
+    if let Source::L1 { role: Role::Verifier, .. } = &source {
+        intake.close("this node makes no blocks: send transactions to the sequencer");
+    }
 
     let (stop_serving, stopped) = watch::channel(false);
     let until_stopped = || {
@@ -201,18 +183,12 @@ async fn run(
     let mut l1 = match side {
         None => L1Tasks::default(),
         Some(side) => {
-            let links = Links {
-                chain: chain.clone(),
-                orders,
-                health,
-                metrics: metrics.clone(),
-                goal: Goal::Follow,
-                on_progress: Box::new(move |derived| {
-                    if let Some(posted) = &posted {
-                        posted.derived(derived);
-                    }
-                }),
+            let on_progress = move |derived| {
+                if let Some(posted) = &posted {
+                    posted.derived(derived);
+                }
             };
+            let links = writer.links(Goal::Follow, Box::new(on_progress));
             let running = side.run(links, until_stopped());
             L1Tasks {
                 deriving: Some(running.deriving),
@@ -230,25 +206,25 @@ async fn run(
     let built = tokio::select! {
         () = shutdown => {
             intake.close("the sequencer is shutting down");
-            stop_building.send_replace(true);
-            building.await
+            writer.stop();
+            writer.building.await
         }
-        built = &mut building => {
+        built = &mut writer.building => {
             intake.close("the sequencer has stopped");
             built
         }
         ended = l1.ended() => {
             intake.close("the sequencer has stopped");
             failure = Some(ended);
-            stop_building.send_replace(true);
-            building.await
+            writer.stop();
+            writer.building.await
         }
         ended = &mut rpc => {
-            stop_building.send_replace(true);
+            writer.stop();
             bail!("the RPC server ended by itself: {ended:?}")
         }
         ended = &mut ops => {
-            stop_building.send_replace(true);
+            writer.stop();
             bail!("the ops server ended by itself: {ended:?}")
         }
     };

@@ -10,16 +10,13 @@ use serde::Deserialize;
 use tokio::sync::watch;
 
 use crate::{
-    builder::{Builder, Orders},
     config::Config,
     deriver::Goal,
     foundation::{Foundation, Home},
-    health::Health,
-    intake::Intake,
-    l1_side::{L1Side, Links},
-    mempool::{Mempool, Rules},
+    l1_side::L1Side,
     metrics::Metrics,
     rollup::Rollup,
+    writer::{Assignment, Writer},
 };
 
 /// Derives a rollup's chain from L1 as it is now, prints each block, and compares it with what a node serves, if one is
@@ -41,37 +38,16 @@ pub async fn verify(
     let last = side.client.header(At::Latest).await.context("ask L1 for its head")?;
     let last = last.context("L1 has no head")?.number;
 
-    let health = Arc::new(Health::default());
-    let metrics = Arc::new(Metrics::new(executor.clone()));
-    let rules = Rules::new(chain.spec.chain_id(), config.gas_limit);
-    let (intake, woken) =
-        Intake::new(chain.clone(), rules, Mempool::new(config.pool.clone(), 0), metrics.clone());
-    let (stop_building, stop) = watch::channel(false);
-    let (orders, ordered) = Orders::new();
-    let builder = Builder {
-        chain: chain.clone(),
-        intake,
-        woken,
-        executor,
+    let assignment = Assignment {
         origin: None,
-        orders: ordered,
-        throttle: watch::channel(false).1,
         block_time_s: rollup.config.block_time,
-        health: health.clone(),
-        metrics: metrics.clone(),
-        runtime: tokio::runtime::Handle::current(),
-        stalled: None,
-        stop,
+        gas_limit: rollup.config.genesis.system_config.gas_limit,
+        throttle: watch::channel(false).1,
+        health: Arc::default(),
+        metrics: Arc::new(Metrics::new(executor.clone())),
     };
-    let building = tokio::task::spawn_blocking(move || builder.run());
-    let links = Links {
-        chain: chain.clone(),
-        orders,
-        health,
-        metrics,
-        goal: Goal::Until(last),
-        on_progress: Box::new(drop),
-    };
+    let writer = Writer::start(&chain, &executor, &config, assignment);
+    let links = writer.links(Goal::Until(last), Box::new(drop));
     let heads = side.heads.clone();
     let (stop_following, mut stopped) = watch::channel(false);
     let until_stopped =
@@ -80,8 +56,8 @@ pub async fn verify(
     let derived = running.deriving.await.context("join derivation")?;
     stop_following.send_replace(true);
     running.following.await.ok();
-    stop_building.send_replace(true);
-    building.await.context("join the builder")?.context("make blocks")?;
+    writer.stop();
+    writer.building.await.context("join the builder")?.context("make blocks")?;
     derived?;
 
     let served = against.map(|url| Served::new(&url)).transpose()?;
