@@ -6,11 +6,10 @@
 
 use alloy_consensus::Header;
 use alloy_eips::eip2718::{Decodable2718, Encodable2718};
-use alloy_primitives::{Address, B64, B256, Bytes, LogData, U256, keccak256};
+use alloy_primitives::{B64, B256, Bytes, LogData, U256, keccak256};
 use millrace_protocol::{
     BLOB_LEN, Batch, BlockId, ChainSpec, CompressionAlgo, ConfigUpdate, DataSize, Eip1559Params,
-    L1Attributes, L1Fees, OperatorFee, RollupConfig, RollupGenesis, SpanBatch, SpanBlock,
-    SpanBuilder, SystemConfig, UserDeposit, compress, compressed_len, decode_blob, decode_frames,
+    L1Attributes, L1Fees, RollupConfig, SpanBatch, SpanBlock, SpanBuilder, UserDeposit, compress, compressed_len, decode_blob, decode_frames,
     encode_blob, encode_frames, read_batches,
 };
 use millrace_types::Transaction;
@@ -183,7 +182,7 @@ pub fn batch(data: &[u8]) -> bool {
 
 /// Whatever derives can be built again.
 fn span_batch(span: &SpanBatch) -> bool {
-    let config = rollup_config();
+    let config = RollupConfig::usual(901);
     let Ok(elements) = span.derive(&config) else { return false };
     assert_eq!(elements.len(), span.block_count());
     assert_eq!(elements.first().map(|first| first.timestamp), Some(span.first_timestamp(&config)));
@@ -220,32 +219,4 @@ pub fn blob(data: &[u8]) -> bool {
     blob[0] &= 0b0011_1111;
     assert!(encode_blob(&content).expect("what came out of a blob goes into one") == blob);
     true
-}
-
-fn rollup_config() -> RollupConfig {
-    let system_config = SystemConfig {
-        batcher: Address::ZERO,
-        gas_limit: 30_000_000,
-        base_fee_scalar: 0,
-        blob_base_fee_scalar: 0,
-        eip1559: None,
-        operator_fee: OperatorFee::default(),
-    };
-    RollupConfig {
-        spec: ChainSpec::dev(901),
-        genesis: RollupGenesis {
-            l1: BlockId::default(),
-            l2: BlockId::default(),
-            l2_time: 1_000,
-            system_config,
-        },
-        block_time: 2,
-        max_sequencer_drift: 1_800,
-        seq_window_size: 3_600,
-        channel_timeout: 50,
-        l1_chain_id: 900,
-        batch_inbox: Address::ZERO,
-        deposit_contract: Address::ZERO,
-        system_config_contract: Address::ZERO,
-    }
 }

@@ -2,7 +2,10 @@
 
 use alloy_primitives::Address;
 
-use crate::{chain_spec::ChainSpec, l1_block::BlockId, system_config::SystemConfig};
+use crate::{
+    chain_spec::ChainSpec, l1_attributes::OperatorFee, l1_block::BlockId,
+    system_config::SystemConfig,
+};
 
 /// A rollup's identity: two nodes that agree on it derive the same chain from the same L1.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,4 +43,32 @@ pub struct RollupGenesis {
     pub l2_time: u64,
     /// The system config that it begins with.
     pub system_config: SystemConfig,
+}
+
+impl RollupConfig {
+    /// A rollup with the constants that nearly all have, on no particular L1 and with no contracts there: for whoever needs
+    /// a rollup before there is one, and for tests.
+    pub fn usual(chain_id: u64) -> Self {
+        let system_config = SystemConfig {
+            batcher: Address::ZERO,
+            gas_limit: 30_000_000,
+            base_fee_scalar: 0,
+            blob_base_fee_scalar: 0,
+            eip1559: None,
+            operator_fee: OperatorFee::default(),
+        };
+        let (l1, l2) = (BlockId::default(), BlockId::default());
+        Self {
+            spec: ChainSpec::dev(chain_id),
+            genesis: RollupGenesis { l1, l2, l2_time: 1_000, system_config },
+            block_time: 2,
+            max_sequencer_drift: 1_800,
+            seq_window_size: 3_600,
+            channel_timeout: 50,
+            l1_chain_id: 900,
+            batch_inbox: Address::ZERO,
+            deposit_contract: Address::ZERO,
+            system_config_contract: Address::ZERO,
+        }
+    }
 }

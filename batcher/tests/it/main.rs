@@ -15,9 +15,7 @@ use alloy_primitives::{Address, B256, U256};
 use millrace_batcher::{
     BatchFormat, Batcher, Config, Derived, Faces, FeeCaps, Handle, Kind, KindPolicy, Signer,
 };
-use millrace_protocol::{
-    BlockId, ChainSpec, CompressionAlgo, OperatorFee, RollupConfig, RollupGenesis, SystemConfig,
-};
+use millrace_protocol::{BlockId, CompressionAlgo, RollupConfig, RollupGenesis};
 use tokio::time::sleep;
 
 use crate::{
@@ -30,30 +28,17 @@ const BLOCK_TIME: Duration = Duration::from_secs(2);
 const BLOCKS: usize = 6;
 
 fn rollup() -> Arc<RollupConfig> {
-    let system_config = SystemConfig {
-        batcher: Address::repeat_byte(1),
-        gas_limit: 30_000_000,
-        base_fee_scalar: 0,
-        blob_base_fee_scalar: 0,
-        eip1559: None,
-        operator_fee: OperatorFee::default(),
+    let usual = RollupConfig::usual(901);
+    let genesis = RollupGenesis {
+        l1: BlockId { number: 0, hash: B256::repeat_byte(0x11) },
+        l2: BlockId { number: 0, hash: B256::repeat_byte(0x22) },
+        ..usual.genesis
     };
     Arc::new(RollupConfig {
-        spec: ChainSpec::dev(901),
-        genesis: RollupGenesis {
-            l1: BlockId { number: 0, hash: B256::repeat_byte(0x11) },
-            l2: BlockId { number: 0, hash: B256::repeat_byte(0x22) },
-            l2_time: 1_000_000,
-            system_config,
-        },
+        genesis,
         block_time: BLOCK_TIME.as_secs(),
-        max_sequencer_drift: 1_800,
-        seq_window_size: 3_600,
-        channel_timeout: 50,
-        l1_chain_id: 900,
         batch_inbox: Address::repeat_byte(0xff),
-        deposit_contract: Address::ZERO,
-        system_config_contract: Address::ZERO,
+        ..usual
     })
 }
 

@@ -8,38 +8,12 @@ use alloy_primitives::{Address, B256, Signature, TxKind, U256, hex};
 use proptest::prelude::*;
 
 use super::{span::ELEMENTS_MAX, *};
-use crate::{
-    BlockId, ChainSpec, L1Attributes, OperatorFee, RollupConfig, RollupGenesis, SystemConfig,
-};
+use crate::{BlockId, L1Attributes, RollupConfig};
 
 const CHAIN: u64 = 901;
 
 fn config() -> RollupConfig {
-    let system_config = SystemConfig {
-        batcher: Address::ZERO,
-        gas_limit: 30_000_000,
-        base_fee_scalar: 0,
-        blob_base_fee_scalar: 0,
-        eip1559: None,
-        operator_fee: OperatorFee::default(),
-    };
-    RollupConfig {
-        spec: ChainSpec::dev(CHAIN),
-        genesis: RollupGenesis {
-            l1: BlockId::default(),
-            l2: BlockId::default(),
-            l2_time: 1_000,
-            system_config,
-        },
-        block_time: 2,
-        max_sequencer_drift: 1_800,
-        seq_window_size: 3_600,
-        channel_timeout: 50,
-        l1_chain_id: 900,
-        batch_inbox: Address::ZERO,
-        deposit_contract: Address::ZERO,
-        system_config_contract: Address::ZERO,
-    }
+    RollupConfig::usual(CHAIN)
 }
 
 fn l1(number: u64) -> BlockId {

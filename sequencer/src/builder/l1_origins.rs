@@ -103,8 +103,8 @@ impl Origin for L1Origins {
 
 #[cfg(test)]
 mod tests {
-    use alloy_primitives::{Address, B256};
-    use millrace_protocol::{ChainSpec, L1Header, RollupGenesis, SystemConfig};
+    use alloy_primitives::B256;
+    use millrace_protocol::L1Header;
 
     use super::*;
 
@@ -114,19 +114,9 @@ mod tests {
         BlockId { number, hash: B256::repeat_byte(number as u8) }
     }
 
-    fn system_config() -> SystemConfig {
-        SystemConfig {
-            batcher: Address::ZERO,
-            gas_limit: 30_000_000,
-            base_fee_scalar: 0,
-            blob_base_fee_scalar: 0,
-            eip1559: None,
-            operator_fee: Default::default(),
-        }
-    }
-
     /// An L1 with a block every 12 seconds, as far as derivation has read it.
     fn origins(newest: u64, confirmations: u64) -> L1Origins {
+        let rollup = RollupConfig { max_sequencer_drift: DRIFT_S, ..RollupConfig::usual(901) };
         let window = Arc::new(L1Window::default());
         for number in 10..=newest {
             window.push(&L1Block {
@@ -140,30 +130,12 @@ mod tests {
                     prev_randao: B256::ZERO,
                     parent_beacon_block_root: B256::ZERO,
                 },
-                system_config: system_config(),
+                system_config: rollup.genesis.system_config,
                 deposits: Vec::new(),
                 inbox: Vec::new(),
             });
         }
         window.set_complete(true);
-        let genesis = RollupGenesis {
-            l1: id(10),
-            l2: BlockId::default(),
-            l2_time: 120,
-            system_config: system_config(),
-        };
-        let rollup = RollupConfig {
-            spec: ChainSpec::dev(901),
-            genesis,
-            block_time: 2,
-            max_sequencer_drift: DRIFT_S,
-            seq_window_size: 3_600,
-            channel_timeout: 50,
-            l1_chain_id: 1,
-            batch_inbox: Address::ZERO,
-            deposit_contract: Address::ZERO,
-            system_config_contract: Address::ZERO,
-        };
         L1Origins { rollup: Arc::new(rollup), window, confirmations }
     }
 

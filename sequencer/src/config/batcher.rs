@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use alloy_primitives::Address;
 use millrace_batcher::{BatchFormat, ConfigError, KindPolicy};
-use millrace_protocol::{ChainSpec, CompressionAlgo, RollupConfig, RollupGenesis, SystemConfig};
+use millrace_protocol::{CompressionAlgo, RollupConfig};
 use serde::{Deserialize, Serialize};
 
 use super::{Span, settings::redact_url};
@@ -330,35 +330,6 @@ impl BatcherConfig {
     }
 }
 
-/// A rollup with the parameters that nearly all have.
-fn usual_rollup() -> RollupConfig {
-    let system_config = SystemConfig {
-        batcher: Address::ZERO,
-        gas_limit: 0,
-        base_fee_scalar: 0,
-        blob_base_fee_scalar: 0,
-        eip1559: None,
-        operator_fee: Default::default(),
-    };
-    RollupConfig {
-        spec: ChainSpec::dev(1),
-        genesis: RollupGenesis {
-            l1: Default::default(),
-            l2: Default::default(),
-            l2_time: 0,
-            system_config,
-        },
-        block_time: 1,
-        max_sequencer_drift: 1_800,
-        seq_window_size: 3_600,
-        channel_timeout: 50,
-        l1_chain_id: 1,
-        batch_inbox: Address::ZERO,
-        deposit_contract: Address::ZERO,
-        system_config_contract: Address::ZERO,
-    }
-}
-
 impl super::Check<'_> {
     pub(super) fn batcher(&mut self) -> BatcherConfig {
         let level = self.required("batcher.compression_level", |s| s.batcher.compression_level);
@@ -403,7 +374,7 @@ impl super::Check<'_> {
 
     /// Has the batcher look at it, as if for a rollup like most: what the rollup itself decides is checked when it is known.
     fn usable(&mut self, config: &BatcherConfig) {
-        let rollup = std::sync::Arc::new(usual_rollup());
+        let rollup = std::sync::Arc::new(RollupConfig::usual(1));
         let problem = match config.for_rollup(rollup, Duration::from_secs(1)).validate() {
             // What is zero was found already.
             Ok(()) | Err(ConfigError::Zero(_)) => return,
