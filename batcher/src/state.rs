@@ -363,7 +363,10 @@ impl State {
 impl State {
     fn derived(&mut self, derived: Derived) {
         self.derived = Some(derived);
-        self.note_batcher(derived.batcher);
+        // What held in old blocks, from which derivation may begin, is no news.
+        if self.start_l1.is_some_and(|start| derived.l1_number >= start) {
+            self.note_batcher(derived.batcher);
+        }
         let Some(floor) = self.floor else { return };
         if derived.safe >= floor.number {
             self.floor = Some(Floor { number: derived.safe, l1_number: derived.l1_number });
