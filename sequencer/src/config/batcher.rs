@@ -142,7 +142,7 @@ pub struct BatcherSettings {
         value_name = "N"
     )]
     pub channel_l1_blocks: Option<u64>,
-    /// After how long without transactions a channel is closed [default: 60s].
+    /// After how long without further transactions a channel that has some is closed [default: 60s].
     #[arg(
         id = "batcher_idle",
         long = "batcher-idle",
@@ -217,7 +217,7 @@ pub struct BatcherConfig {
     pub calldata_bytes_max: usize,
     /// For how many L1 blocks a channel stays open.
     pub channel_l1_blocks: u64,
-    /// After how long without transactions a channel is closed.
+    /// After how long without further transactions a channel that has some is closed.
     pub idle: Duration,
     /// After how long a transaction offers more.
     pub bump_after: Duration,
