@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use millrace_protocol::{BlockId, Epoch, L1Block, RollupConfig};
+use millrace_protocol::{BlockId, Epoch, RollupConfig};
 use millrace_types::Block;
 use parking_lot::Mutex;
 
@@ -25,11 +25,12 @@ struct Known {
 
 impl L1Window {
     /// Adds the next block; whatever stood there or above is gone.
-    pub(crate) fn push(&self, block: &L1Block) {
-        let number = block.header.number;
+    pub(crate) fn push(&self, block: impl Into<Epoch>) {
+        let epoch = block.into();
+        let number = epoch.header.number;
         let mut known = self.known.lock();
         known.blocks.split_off(&number);
-        known.blocks.insert(number, Arc::new(block.into()));
+        known.blocks.insert(number, Arc::new(epoch));
     }
 
     /// Forgets blocks above a number: L1 was reorganized.
@@ -104,7 +105,8 @@ impl Origin for L1Origins {
 #[cfg(test)]
 mod tests {
     use alloy_primitives::B256;
-    use millrace_protocol::L1Header;
+    use millrace_protocol::{L1Attributes, L1Header, Prescribed};
+    use millrace_types::Transaction;
 
     use super::*;
 
@@ -119,7 +121,7 @@ mod tests {
         let rollup = RollupConfig { max_sequencer_drift: DRIFT_S, ..RollupConfig::usual(901) };
         let window = Arc::new(L1Window::default());
         for number in 10..=newest {
-            window.push(&L1Block {
+            window.push(Epoch {
                 header: L1Header {
                     number,
                     hash: id(number).hash,
@@ -132,7 +134,6 @@ mod tests {
                 },
                 system_config: rollup.genesis.system_config,
                 deposits: Vec::new(),
-                inbox: Vec::new(),
             });
         }
         window.set_complete(true);
@@ -191,8 +192,8 @@ mod tests {
         check(&origins, id(11), 150, Err(Stalled::Deriving));
     }
 
-    /// What the next block takes from L1, after a block of ours with this origin that comes so late in its epoch.
-    fn derive(origins: &mut L1Origins, origin: u64, sequence_number: u64) -> Derived {
+    /// What the origin decides about the next block, after one of ours with this origin that comes so late in its epoch.
+    fn prescribed(origins: &mut L1Origins, origin: u64, sequence_number: u64) -> Prescribed {
         let known = origins.window.known.lock().blocks[&origin].clone();
         let attributes =
             L1Attributes::for_block(&known.system_config, &known.header, sequence_number);
@@ -204,39 +205,37 @@ mod tests {
         let header = millrace_types::SealedHeader::new(header, B256::ZERO);
         let first = Arc::new(Transaction::deposit(attributes.to_deposit()));
         let parent = Block { header, transactions: vec![first] };
-        origins.derive(&parent, 12 * origin + 12).expect("an origin")
+        origins.plan(&parent, 12 * origin + 12).expect("an origin").prescribed
     }
 
-    fn attributes(derived: &Derived) -> L1Attributes {
-        use alloy_consensus::Transaction as _;
-
-        L1Attributes::decode(derived.deposits[0].input()).expect("L1 attributes")
+    fn attributes(prescribed: &Prescribed) -> L1Attributes {
+        L1Attributes::decode(&prescribed.deposits[0].input).expect("L1 attributes")
     }
 
     #[test]
     fn the_first_block_of_an_epoch_has_its_deposits_and_obeys_its_system_config() {
         let mut origins = origins(12, 0);
         let deposit = op_alloy_consensus::TxDeposit { mint: 5, ..Default::default() };
-        let mut changed = L1Block::clone(&origins.window.known.lock().blocks[&12]);
+        let mut changed = Epoch::clone(&origins.window.known.lock().blocks[&12]);
         changed.deposits = vec![deposit.clone(), deposit];
         changed.system_config.gas_limit = 40_000_000;
         let params = millrace_protocol::Eip1559Params::new(50, 3).expect("not zero");
         changed.system_config.eip1559 = Some(params);
-        origins.window.push(&changed);
+        origins.window.push(changed);
 
-        let before = derive(&mut origins, 10, 3);
+        let before = prescribed(&mut origins, 10, 3);
         assert_eq!((attributes(&before).l1_number, attributes(&before).sequence_number), (11, 0));
         assert_eq!((before.deposits.len(), before.gas_limit), (1, 30_000_000));
         let constants = origins.rollup.spec.eip1559_constants(132);
         assert_eq!(before.eip1559, constants, "what the config does not say the chain does");
 
-        let first = derive(&mut origins, 11, 3);
+        let first = prescribed(&mut origins, 11, 3);
         assert_eq!((attributes(&first).l1_number, attributes(&first).sequence_number), (12, 0));
         assert_eq!((first.deposits.len(), first.gas_limit), (3, 40_000_000));
         assert_eq!(first.eip1559, params);
 
         // Nothing follows block 12 yet.
-        let second = derive(&mut origins, 12, 0);
+        let second = prescribed(&mut origins, 12, 0);
         assert_eq!((attributes(&second).l1_number, attributes(&second).sequence_number), (12, 1));
         assert_eq!((second.deposits.len(), second.gas_limit), (1, 40_000_000));
     }
@@ -249,11 +248,12 @@ mod tests {
     #[test]
     fn a_block_that_is_replaced_takes_what_was_above_with_it() {
         let origins = origins(14, 0);
-        let mut other = L1Block::clone(&origins.window.known.lock().blocks[&12]);
+        let mut other = Epoch::clone(&origins.window.known.lock().blocks[&12]);
         other.header.hash = B256::repeat_byte(0xee);
-        origins.window.push(&other);
+        let other_id = other.header.id();
+        origins.window.push(other);
         check(&origins, id(12), 200, Err(Stalled::OriginGone { number: 12 }));
-        check(&origins, other.header.id(), 200, Ok((12, false)));
+        check(&origins, other_id, 200, Ok((12, false)));
         check(&origins, id(11), 200, Ok((12, false)));
     }
 }

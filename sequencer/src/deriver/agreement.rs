@@ -49,7 +49,7 @@ mod tests {
 
     use alloy_primitives::{Address, B256, Bytes, TxKind, U256};
     use millrace_derivation::{L2Ref, Provenance};
-    use millrace_protocol::{BlockId, Eip1559Params};
+    use millrace_protocol::{BlockId, Eip1559Params, Prescribed};
     use millrace_types::{Header, SealedHeader, Transaction};
     use op_alloy_consensus::TxDeposit;
 
@@ -95,13 +95,15 @@ mod tests {
             parent,
             timestamp: 1_002,
             origin: BlockId::default(),
-            sequence_number: 1,
-            deposits: vec![deposit(1), deposit(2)],
+            prescribed: Prescribed {
+                sequence_number: 1,
+                deposits: vec![deposit(1), deposit(2)],
+                gas_limit: 30_000_000,
+                eip1559: params(250, 6),
+                prev_randao: B256::repeat_byte(7),
+                parent_beacon_block_root: B256::repeat_byte(8),
+            },
             transactions: vec![signed(0), signed(1)],
-            gas_limit: 30_000_000,
-            eip1559: params(250, 6),
-            prev_randao: B256::repeat_byte(7),
-            parent_beacon_block_root: B256::repeat_byte(8),
             derived_from: BlockId::default(),
             provenance: Provenance::Batch,
         }
@@ -109,17 +111,18 @@ mod tests {
 
     /// The block that is made of these.
     fn block(of: &Attributes) -> Block {
+        let prescribed = &of.prescribed;
         let header = Header {
             parent_hash: of.parent.id.hash,
             number: of.number(),
             timestamp: of.timestamp,
-            gas_limit: of.gas_limit,
-            mix_hash: of.prev_randao,
-            parent_beacon_block_root: Some(of.parent_beacon_block_root),
-            extra_data: of.eip1559.to_extra_data().into(),
+            gas_limit: prescribed.gas_limit,
+            mix_hash: prescribed.prev_randao,
+            parent_beacon_block_root: Some(prescribed.parent_beacon_block_root),
+            extra_data: prescribed.eip1559.to_extra_data().into(),
             ..Header::default()
         };
-        let deposits = of.deposits.iter().cloned().map(Transaction::deposit);
+        let deposits = prescribed.deposits.iter().cloned().map(Transaction::deposit);
         let sender = Address::repeat_byte(9);
         let decode = |bytes| Transaction::decode_with_sender(bytes, sender).expect("a transaction");
         let signed = of.transactions.iter().cloned().map(decode);
@@ -138,11 +141,11 @@ mod tests {
         check(|_| {}, Ok(()));
         check(|l1| l1.parent.id.hash.0[0] ^= 1, Err(Difference::Parent));
         check(|l1| l1.timestamp += 1, Err(Difference::Timestamp));
-        check(|l1| l1.gas_limit += 1, Err(Difference::GasLimit));
-        check(|l1| l1.prev_randao.0[0] ^= 1, Err(Difference::PrevRandao));
-        check(|l1| l1.parent_beacon_block_root.0[0] ^= 1, Err(Difference::BeaconRoot));
-        check(|l1| l1.eip1559 = params(250, 7), Err(Difference::Eip1559));
-        check(|l1| l1.eip1559 = params(251, 6), Err(Difference::Eip1559));
+        check(|l1| l1.prescribed.gas_limit += 1, Err(Difference::GasLimit));
+        check(|l1| l1.prescribed.prev_randao.0[0] ^= 1, Err(Difference::PrevRandao));
+        check(|l1| l1.prescribed.parent_beacon_block_root.0[0] ^= 1, Err(Difference::BeaconRoot));
+        check(|l1| l1.prescribed.eip1559 = params(250, 7), Err(Difference::Eip1559));
+        check(|l1| l1.prescribed.eip1559 = params(251, 6), Err(Difference::Eip1559));
         // How it was derived makes no other block of it.
         check(|l1| l1.provenance = Provenance::WindowExpired, Ok(()));
         check(|l1| l1.derived_from.number += 1, Ok(()));
@@ -157,7 +160,7 @@ mod tests {
             |deposits| deposits[1].mint = 1,
         ];
         for change in deposits {
-            check(|l1| change(&mut l1.deposits), Err(Difference::Deposits));
+            check(|l1| change(&mut l1.prescribed.deposits), Err(Difference::Deposits));
         }
         let transactions: [fn(&mut Vec<Bytes>); 5] = [
             Vec::clear,

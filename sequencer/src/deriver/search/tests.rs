@@ -4,7 +4,8 @@ use std::path::Path;
 
 use alloy_primitives::B256;
 use millrace_contracts::{DevGenesis, Genesis};
-use millrace_protocol::{BlockId, ChainSpec, Eip1559Params, L1Attributes, L1Header, RollupGenesis};
+use millrace_executor::{Executor, ExecutorConfig};
+use millrace_protocol::{BlockId, Eip1559Params, L1Attributes, L1Header, RollupGenesis};
 use millrace_state::{Config, State};
 use millrace_types::{ExecutedBlock, Header, Receipt, SealedHeader, Transaction, TxType};
 
@@ -47,23 +48,13 @@ async fn search(directory: &Path, origins: &[u64]) -> Search {
     let path = directory.join("journal.sqlite");
     let journal = Journal::open(&path.into(), identity).await.unwrap();
     let index = Arc::new(Index::open(&directory.join("index")).unwrap());
-    let rollup = RollupConfig {
-        spec: ChainSpec::dev(901),
-        genesis: RollupGenesis {
-            l1: l1_id(FIRST),
-            l2: BlockId { number: header.number, hash: header.hash() },
-            l2_time: header.timestamp,
-            system_config: system_config(FIRST),
-        },
-        block_time: 2,
-        max_sequencer_drift: 1_800,
-        seq_window_size: 3_600,
-        channel_timeout: 50,
-        l1_chain_id: 1,
-        batch_inbox: Default::default(),
-        deposit_contract: Default::default(),
-        system_config_contract: Default::default(),
+    let beginning = RollupGenesis {
+        l1: l1_id(FIRST),
+        l2: BlockId { number: header.number, hash: header.hash() },
+        l2_time: header.timestamp,
+        system_config: system_config(FIRST),
     };
+    let rollup = RollupConfig { genesis: beginning, ..RollupConfig::usual(901) };
     let spec = Arc::new(genesis.spec.clone());
     let hashes = Arc::new(BlockHashes::new(&header, index.clone()));
     let resources =
@@ -77,7 +68,13 @@ async fn search(directory: &Path, origins: &[u64]) -> Search {
         let view = ChainView::new(chain.state.head(), chain.hashes.clone());
         chain.advance(&block, view);
     }
-    Search { chain: Arc::new(chain), rollup: Arc::new(rollup) }
+    let executor = Executor::new(Arc::new(rollup.spec.clone()), ExecutorConfig::default());
+    Search {
+        chain: Arc::new(chain),
+        rollup: Arc::new(rollup),
+        health: Arc::default(),
+        metrics: Arc::new(Metrics::new(executor)),
+    }
 }
 
 fn block(parent: &SealedHeader, origin: u64) -> ExecutedBlock {
