@@ -5,6 +5,7 @@
 //! `MILLRACE_ROLLUP_SEED` replays it.
 
 mod config_updates;
+mod deployment;
 mod deposits;
 mod finality;
 mod fixture;

@@ -173,7 +173,7 @@ impl Rollup {
     }
 }
 
-fn write_key(path: &Path, key: &PrivateKeySigner) {
+pub(super) fn write_key(path: &Path, key: &PrivateKeySigner) {
     std::fs::write(path, key.to_bytes().to_string()).expect("write a key");
 }
 
