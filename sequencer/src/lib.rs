@@ -1,7 +1,8 @@
 //! The spine of Millrace: it joins the crates into a node.
 //!
-//! Suggested reading order: `node` with `foundation` and `l1_side` (what a node consists of), `builder` (the life of a
-//! block), `deriver` (what L1 makes of it), `intake` and `mempool` (how transactions come in), `journal` (when they are safe), `chain` and `backend` (how they are seen), `recovery`.
+//! Suggested reading order: `node` with `foundation`, `writer` and `l1_side` (what a node consists of), `builder` (the life
+//! of a block), `deriver` (what L1 makes of it), `intake` and `mempool` (how transactions come in), `journal` (when they are
+//! safe), `chain` and `backend` (how they are seen), `recovery` and `rebuild` (how it all comes back).
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 

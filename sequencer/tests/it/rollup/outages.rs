@@ -29,6 +29,13 @@ fn blocks_are_made_while_l1_is_gone_and_posted_when_it_is_back() {
     rollup.l1.thaw();
     rollup.verify(&node, last);
     wait_for("health", || (node.ops("/readyz") == "ok\n").then_some(()));
+
+    // Whoever wants it to end has not to wait for an L1 that says nothing.
+    rollup.l1.freeze();
+    load.send(&node.rpc, 20);
+    let asked = Instant::now();
+    assert!(node.terminate().success());
+    assert!(asked.elapsed() < OUTAGE / 2, "it took {:?}", asked.elapsed());
 }
 
 #[test]
