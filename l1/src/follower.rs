@@ -55,7 +55,7 @@ pub enum Event {
     },
     /// L1 agrees with what was final, after a [`Event::Contradiction`].
     Agreement,
-    /// L1 gives no answer. The follower goes on asking. Reported once.
+    /// L1 gives no answer. The follower goes on asking. Reported once, and again when the reason is another one.
     Lost {
         /// What became of the last attempt.
         error: L1Error,

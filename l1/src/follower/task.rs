@@ -1,5 +1,7 @@
 //! The follower's loop: look at L1, report what changed, wait, look again.
 
+use std::mem::discriminant;
+
 use millrace_protocol::{BlockId, L1Header};
 use tokio::time::sleep;
 
@@ -42,6 +44,8 @@ struct Task {
     settled: Option<Heads>,
     /// Failed looks in a row.
     failures: u32,
+    /// Why L1 is lost, as it was reported last; nothing while it isn't.
+    lost: Option<L1Error>,
 }
 
 pub(super) async fn run(follower: Follower) {
@@ -54,6 +58,7 @@ pub(super) async fn run(follower: Follower) {
         contradiction: None,
         settled: None,
         failures: 0,
+        lost: None,
     };
     loop {
         let pause = match task.look().await {
@@ -312,11 +317,12 @@ impl Task {
 
     async fn lost(&mut self, error: L1Error) -> Result<(), Stop> {
         self.failures = self.failures.saturating_add(1);
-        if self.failures > 1 {
+        if self.lost.as_ref().is_some_and(|lost| is_alike(lost, &error)) {
             return Ok(());
         }
         tracing::error!(%error, "L1 is lost");
         self.metrics().lost.set(1);
+        self.lost = Some(error.clone());
         self.emit(Event::Lost { error }).await
     }
 
@@ -326,6 +332,7 @@ impl Task {
         }
         tracing::info!(failures = self.failures, "L1 is found again");
         self.failures = 0;
+        self.lost = None;
         self.metrics().lost.set(0);
         self.emit(Event::Found).await
     }
@@ -377,4 +384,16 @@ impl Task {
 
 fn id(header: &L1HeaderSealed) -> BlockId {
     BlockId { number: header.number, hash: header.hash() }
+}
+
+/// Whether two failures are of the same kind at the same endpoint: their words differ in what nobody acts upon.
+fn is_alike(one: &L1Error, other: &L1Error) -> bool {
+    match (one, other) {
+        (
+            L1Error::Unavailable { endpoint: at, reason },
+            L1Error::Unavailable { endpoint: there, reason: another },
+        ) => at == there && discriminant(reason) == discriminant(another),
+        (L1Error::Refused(one), L1Error::Refused(other)) => one.code == other.code,
+        _ => false,
+    }
 }

@@ -216,14 +216,19 @@ async fn an_l1_that_is_gone_is_reported_and_awaited() {
     let mut followed = Followed::start(&client, |_| {}, vec![genesis]);
     followed.until_tip(anvil.mine(2).await).await;
     for fault in [Fault::BadGateway, Fault::Html, Fault::ChainId] {
+        let lost = |event: &Event| matches!(event, Event::Lost { .. });
         faulty.set(Fault::BadGateway);
-        followed.until(|event| matches!(event, Event::Lost { .. })).await;
-        faulty.set(fault);
+        followed.until(lost).await;
+        faulty.set(fault.clone());
         assert_eq!(client.metrics().lost.get(), 1);
         let head = anvil.mine(2).await;
         let unanswered = client.metrics().unanswered.get();
         eventually("more attempts", || client.metrics().unanswered.get() > unanswered + 2).await;
         faulty.set(Fault::None);
+        // Once for each reason.
+        if fault != Fault::BadGateway {
+            followed.until(lost).await;
+        }
         assert_eq!(followed.until(|_| true).await, Event::Found);
         followed.until_tip(head).await;
     }
