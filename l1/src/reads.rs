@@ -152,7 +152,21 @@ impl L1Client {
                 contract: receipt.contract_address,
             })
         };
-        self.ask(Scope::Head, Null::Answer, call, read).await
+        self.ask(Scope::Head, Null::AskOthers, call, read).await
+    }
+
+    /// The number of the block that a transaction is in. Nothing, while it is in none that a node knows.
+    ///
+    /// Nodes know this a moment before they can tell the receipt, and some lose receipts altogether.
+    pub async fn transaction_block(&self, hash: B256) -> Result<Option<u64>, L1Error> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Place {
+            block_number: Option<U64>,
+        }
+        let call = Call::new("eth_getTransactionByHash", json!([hash]));
+        let place: Option<Place> = self.ask(Scope::Head, Null::AskOthers, call, plain).await?;
+        Ok(place.and_then(|place| place.block_number).map(|number| number.to()))
     }
 
     /// Whether a node knows a transaction, in its pool or in a block.

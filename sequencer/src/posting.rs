@@ -107,14 +107,20 @@ impl L1 for L1Face {
 
     fn inclusion(&self, hash: TxHash) -> BoxFuture<'_, Result<Option<Inclusion>, FaceError>> {
         async move {
-            let receipt = self.0.transaction_receipt(hash).await.map_err(failed)?;
-            Ok(receipt.map(|receipt| {
-                let gas = u128::from(receipt.gas_used).saturating_mul(receipt.effective_gas_price);
-                let blobs =
-                    u128::from(receipt.blob_gas_used).saturating_mul(receipt.blob_gas_price);
-                let cost = U256::from(gas).saturating_add(U256::from(blobs));
-                Inclusion { block: receipt.block, cost }
-            }))
+            let Some(receipt) = self.0.transaction_receipt(hash).await.map_err(failed)? else {
+                // An L1 that has lost the receipt must not look like one that has another transaction with this nonce:
+                // everything would be posted again.
+                return match self.0.transaction_block(hash).await.map_err(failed)? {
+                    None => Ok(None),
+                    Some(number) => Err(failed(format!(
+                        "L1 has transaction {hash} in block {number}, and doesn't tell its receipt"
+                    ))),
+                };
+            };
+            let gas = u128::from(receipt.gas_used).saturating_mul(receipt.effective_gas_price);
+            let blobs = u128::from(receipt.blob_gas_used).saturating_mul(receipt.blob_gas_price);
+            let cost = U256::from(gas).saturating_add(U256::from(blobs));
+            Ok(Some(Inclusion { block: receipt.block, cost }))
         }
         .boxed()
     }
