@@ -7,9 +7,13 @@
 mod config_updates;
 mod deployment;
 mod deposits;
+mod endpoints;
 mod finality;
 mod fixture;
 mod hostile;
+mod inbox;
+mod keys;
+mod kills;
 mod kona;
 mod load;
 mod modes;

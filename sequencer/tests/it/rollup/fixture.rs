@@ -84,7 +84,14 @@ impl Rollup {
 
     /// Starts a sequencer that posts.
     pub(super) fn sequencer(&self, args: &[&str]) -> Node {
-        self.sequencer_with_key(&self.dir.path().join("batcher.key"), args)
+        self.sequencer_by(&self.l1.rpc.url, args)
+    }
+
+    /// Starts a sequencer that posts, and reaches L1 by other ways than straight.
+    pub(super) fn sequencer_by(&self, l1_urls: &str, args: &[&str]) -> Node {
+        let key = self.dir.path().join("batcher.key");
+        let key = ["--batcher-key-file", key.to_str().expect("UTF-8")];
+        started("sequencer", self.sequencer_with_key(l1_urls, &[&key[..], args].concat()))
     }
 
     /// Starts a sequencer that posts as somebody new, who has ether.
@@ -92,18 +99,19 @@ impl Rollup {
         let path = self.dir.path().join(format!("{}.key", batcher.address()));
         write_key(&path, batcher);
         self.l1.set_balance(batcher.address(), U256::from(1_000 * u128::from(ETHER)));
-        self.sequencer_with_key(&path, args)
+        let key = ["--batcher-key-file", path.to_str().expect("UTF-8")];
+        let node = self.sequencer_with_key(&self.l1.rpc.url, &[&key[..], args].concat());
+        started("sequencer", node)
     }
 
-    fn sequencer_with_key(&self, key: &Path, args: &[&str]) -> Node {
-        let key = key.to_str().expect("UTF-8");
-        let posting = [&["--batcher-key-file", key], &BATCHER_SETTINGS[..], args].concat();
-        self.node("sequencer", "sequencer", &posting)
+    /// Starts a sequencer that posts with the key that these settings name. If it ends instead, what it said.
+    pub(super) fn sequencer_with_key(&self, l1_urls: &str, args: &[&str]) -> Result<Node, String> {
+        self.node("sequencer", l1_urls, &[&BATCHER_SETTINGS[..], args].concat())
     }
 
     /// Starts a sequencer that posts nothing.
     pub(super) fn silent_sequencer(&self, args: &[&str]) -> Node {
-        self.node("sequencer", "sequencer", args)
+        started("sequencer", self.node("sequencer", &self.l1.rpc.url, args))
     }
 
     /// Starts a node that derives the chain from L1.
@@ -113,16 +121,15 @@ impl Rollup {
 
     /// The same with further settings.
     pub(super) fn verifier_with(&self, args: &[&str]) -> Node {
-        self.node("verifier", "verifier", args)
+        started("verifier", self.node("verifier", &self.l1.rpc.url, args))
     }
 
-    fn node(&self, role: &str, name: &str, args: &[&str]) -> Node {
+    fn node(&self, role: &str, l1_urls: &str, args: &[&str]) -> Result<Node, String> {
         let mut command = Command::new(env!("CARGO_BIN_EXE_millrace"));
-        command.args(["node", "--role", role, "--l1-url", &self.l1.rpc.url]).args(L1_SETTINGS);
+        command.args(["node", "--role", role, "--l1-url", l1_urls]).args(L1_SETTINGS);
         command.arg("--rollup").arg(self.rollup_file());
         // The last of several settings would be an error: a test's own ones replace the usual.
-        let node = Node::spawn(&mut command, &self.data_dir(name), args);
-        node.unwrap_or_else(|log| panic!("the {role} did not start:\n{log}"))
+        Node::spawn(&mut command, &self.data_dir(role), args)
     }
 
     /// Waits until L1 vouches for a block and then derives the chain from L1 alone, by our rules and by somebody else's:
@@ -171,6 +178,10 @@ impl Rollup {
         let blocks = last.split_whitespace().next().and_then(|count| count.parse().ok());
         blocks.unwrap_or_else(|| panic!("verify says {last}"))
     }
+}
+
+fn started(role: &str, node: Result<Node, String>) -> Node {
+    node.unwrap_or_else(|log| panic!("the {role} did not start:\n{log}"))
 }
 
 pub(super) fn write_key(path: &Path, key: &PrivateKeySigner) {

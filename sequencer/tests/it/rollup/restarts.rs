@@ -2,16 +2,13 @@
 
 use std::{thread, time::Duration};
 
-use alloy_primitives::Bytes;
-use millrace_protocol::{Batch, ChannelId, decode_frames, read_batches};
 use rand::Rng;
-use serde_json::json;
 
 use super::{
     fixture::{Rollup, hash, number, rng, wait_for_safe},
+    inbox,
     load::Load,
 };
-use crate::support::anvil::text;
 
 const KILLS: usize = 6;
 
@@ -19,10 +16,9 @@ const KILLS: usize = 6;
 fn a_sequencer_killed_while_it_posts_goes_on() {
     let mut rng = rng("kills");
     let rollup = Rollup::deploy();
-    let posting = ["--batcher-format", "singular", "--batcher-carrier", "calldata"];
     let mut newest = 0;
     for _ in 0..KILLS {
-        let node = rollup.sequencer(&posting);
+        let node = rollup.sequencer(&inbox::READABLE);
         assert!(node.rpc.block_number() >= newest, "acknowledged blocks are gone");
         let mut load = Load::new(&node.rpc, rng.clone());
         newest = load.send(&node.rpc, 50);
@@ -30,47 +26,12 @@ fn a_sequencer_killed_while_it_posts_goes_on() {
         thread::sleep(Duration::from_millis(rng.random_range(0..4_000)));
         node.kill();
     }
-    let node = rollup.sequencer(&posting);
+    let node = rollup.sequencer(&inbox::READABLE);
     let mut load = Load::new(&node.rpc, rng);
     load.send(&node.rpc, 50);
     let last = number(&node.rpc, "latest");
     rollup.verify(&node, last);
-    // Every block was posted, in order, and none of them twice.
-    let posted: Vec<u64> = posted(&rollup).into_iter().take(last as usize).collect();
-    let genesis = rollup.config.genesis.l2_time;
-    let blocks: Vec<u64> =
-        (1..=last).map(|number| genesis + number * rollup.config.block_time).collect();
-    assert_eq!(posted, blocks);
-}
-
-/// The timestamps of all single batches that the batcher has posted as calldata, in the order of L1.
-fn posted(rollup: &Rollup) -> Vec<u64> {
-    let mut channels: Vec<(ChannelId, Vec<u8>)> = Vec::new();
-    for number in rollup.config.genesis.l1.number..=rollup.l1.number("latest") {
-        let params = json!([format!("{number:#x}"), true]);
-        let block = rollup.l1.rpc.call("eth_getBlockByNumber", params);
-        for transaction in block["transactions"].as_array().expect("transactions") {
-            let to = transaction["to"].as_str().unwrap_or_default();
-            if to.parse() != Ok(rollup.config.batch_inbox) {
-                continue;
-            }
-            let data: Bytes = text(&transaction["input"]).parse().expect("hex");
-            for frame in decode_frames(&data).expect("frames") {
-                match channels.iter_mut().find(|(id, _)| *id == frame.channel) {
-                    Some((_, content)) => content.extend(&frame.data),
-                    None => channels.push((frame.channel, frame.data.to_vec())),
-                }
-            }
-        }
-    }
-    let rules = rollup.config.spec.rules(rollup.config.genesis.l2_time);
-    let batches = channels.iter().flat_map(|(_, content)| read_batches(content, rules));
-    batches
-        .map(|batch| match Batch::decode(&batch.expect("a batch")) {
-            Ok(Batch::Singular(batch)) => batch.timestamp,
-            other => panic!("not a single batch: {other:?}"),
-        })
-        .collect()
+    inbox::assert_posted_once(&rollup, last);
 }
 
 #[test]

@@ -1,0 +1,156 @@
+//! L1 by endpoints that have the faults of real providers: alone, and beside a good one.
+
+use std::time::Duration;
+
+use super::{
+    fixture::{Rollup, number, rng, wait_for_safe},
+    inbox::{self, READABLE},
+    load::Load,
+};
+use crate::support::{
+    anvil::Anvil,
+    node::{Node, wait_for},
+    proxy::{Fault, Proxy, Tags},
+};
+
+/// A second, where a good endpoint takes a millisecond.
+const SLOW: Fault = Fault::Slow(Duration::from_secs(1));
+
+fn wait_for_health(node: &Node, part: &str) {
+    wait_for(&format!("the operator to read \"{part}\""), || {
+        node.ops("/readyz").contains(part).then_some(())
+    });
+}
+
+/// Lets L1 make so many blocks, whoever sees them.
+fn pass_l1_blocks(rollup: &Rollup, count: u64) {
+    let latest = rollup.l1.number("latest");
+    wait_for("blocks of L1", || (rollup.l1.number("latest") >= latest + count).then_some(()));
+}
+
+/// Whatever L1's endpoints did, the chain never went back for it, and every block was posted once.
+fn assert_unharmed(rollup: &Rollup, node: &Node) {
+    let last = number(&node.rpc, "latest");
+    rollup.verify(node, last);
+    inbox::assert_posted_once(rollup, last);
+    assert_eq!(node.metric("millrace_derivation_contradictions_total"), 0.0);
+    assert_eq!(node.metric("millrace_blocks_taken_back_total"), 0.0);
+    assert_eq!(node.metric("millrace_l1_reorgs_total"), 0.0);
+}
+
+#[test]
+fn a_node_whose_only_endpoint_is_faulty_says_so_and_goes_on_when_it_is_mended() {
+    let rollup = Rollup::deploy();
+    let mut proxy = Proxy::start(&rollup.l1.rpc.url);
+    let node = rollup.sequencer_by(&proxy.url(), &READABLE);
+    let mut load = Load::new(&node.rpc, rng("a faulty endpoint"));
+    load.send(&node.rpc, 20);
+
+    // Where one fault follows another, L1 is not mended in between: its chain is looked at when it comes back.
+    let outages: [&[(Fault, &str)]; 3] = [
+        &[(Fault::Html, "not JSON-RPC")],
+        &[(Fault::BadGateway, "HTTP status 502")],
+        &[(Fault::Refuses, "unreachable"), (Fault::OtherChain, "another chain")],
+    ];
+    for outage in outages {
+        for &(fault, said) in outage {
+            proxy.set(fault);
+            wait_for_health(&node, said);
+            assert_eq!(node.metric("millrace_l1_lost"), 1.0);
+        }
+        // Nobody who uses the chain notices.
+        load.send(&node.rpc, 20);
+        proxy.set(Fault::None);
+        wait_for_health(&node, "ok\n");
+        assert_eq!(node.metric("millrace_l1_lost"), 0.0);
+    }
+
+    let failures = node.metric("millrace_batcher_failures_total");
+    proxy.set(Fault::NullReceipts);
+    wait_for("the batcher to look in vain", || {
+        (node.metric("millrace_batcher_failures_total") > failures).then_some(())
+    });
+    load.send(&node.rpc, 20);
+    // As long as it takes to believe that somebody else used the batcher's nonces.
+    pass_l1_blocks(&rollup, 8);
+    proxy.set(Fault::None);
+    wait_for_health(&node, "ok\n");
+
+    // An L1 that stands still can't be told from one that makes no blocks.
+    let tags = Tags::of(&rollup.l1);
+    proxy.set(Fault::Stale(tags));
+    let read = |node: &Node| node.metric("millrace_l1_head_number");
+    let stuck = read(&node);
+    load.send(&node.rpc, 20);
+    pass_l1_blocks(&rollup, 8);
+    assert!(read(&node) <= stuck + 1.0, "what it reads is not stale");
+    proxy.set(Fault::None);
+    wait_for("L1's head", || (read(&node) > stuck + 8.0).then_some(()));
+
+    // Slow is not gone: the chain becomes safe all the same.
+    proxy.set(SLOW);
+    let last = load.send(&node.rpc, 20);
+    wait_for_safe(&node.rpc, last);
+    proxy.set(Fault::None);
+    assert_unharmed(&rollup, &node);
+}
+
+#[test]
+fn a_node_with_a_second_endpoint_does_without_the_first() {
+    let rollup = Rollup::deploy();
+    let mut proxy = Proxy::start(&rollup.l1.rpc.url);
+    let urls = format!("{},{}", proxy.url(), rollup.l1.rpc.url);
+    let node = rollup.sequencer_by(&urls, &READABLE);
+    let mut load = Load::new(&node.rpc, rng("two endpoints"));
+    load.send(&node.rpc, 20);
+    let first =
+        |name: &str| node.metric(&format!(r#"millrace_l1_endpoint_{name}{{endpoint="l1-1"}}"#));
+    let faults = [
+        (Fault::Html, "set_aside_total"),
+        (Fault::Refuses, "set_aside_total"),
+        (Fault::NullReceipts, "requests_total"),
+        (SLOW, "requests_total"),
+        (Fault::Stale(Tags::of(&rollup.l1)), "stale_total"),
+    ];
+    for (fault, noticed) in faults {
+        let before = first(noticed);
+        proxy.set(fault);
+        wait_for("the fault to be noticed", || (first(noticed) > before).then_some(()));
+        let last = load.send(&node.rpc, 20);
+        wait_for_safe(&node.rpc, last);
+        pass_l1_blocks(&rollup, 8);
+        assert_eq!(node.ops("/readyz"), "ok\n", "{fault:?}");
+    }
+    proxy.set(Fault::None);
+    wait_for("the first endpoint to be in use again", || {
+        (first("usable") == 1.0 && first("head") + 3.0 > node.metric("millrace_l1_head_number"))
+            .then_some(())
+    });
+    assert_unharmed(&rollup, &node);
+}
+
+#[test]
+fn an_endpoint_of_another_chain_is_never_used() {
+    let rollup = Rollup::deploy();
+    let stranger = Anvil::start(&["--timestamp", "1600000000"]);
+    let mut other_id = Proxy::start(&rollup.l1.rpc.url);
+    other_id.set(Fault::OtherChain);
+    let other_genesis = Proxy::start(&stranger.rpc.url);
+    let urls = [other_id.url(), other_genesis.url(), rollup.l1.rpc.url.clone()].join(",");
+    let node = rollup.sequencer_by(&urls, &[]);
+    let last = Load::new(&node.rpc, rng("another chain")).send(&node.rpc, 50);
+    rollup.verify(&node, last);
+    for (endpoint, proxy) in [("l1-1", other_id), ("l1-2", other_genesis)] {
+        let metric = |name: &str| {
+            node.metric(&format!(r#"millrace_l1_endpoint_{name}{{endpoint="{endpoint}"}}"#))
+        };
+        assert_eq!(metric("usable"), 0.0);
+        assert!(metric("untrue_total") > 0.0);
+        // It was asked who it is, and nothing else.
+        let calls = proxy.calls();
+        let asked: Vec<&str> = calls.keys().map(String::as_str).collect();
+        assert_eq!(asked, ["eth_chainId", "eth_getBlockByNumber"]);
+        assert_eq!(calls["eth_chainId"], calls["eth_getBlockByNumber"]);
+    }
+    assert!(node.log().contains("serves another chain"));
+}
