@@ -49,12 +49,14 @@ const BEHIND_S: u64 = 600;
 fn a_contradiction_of_more_than_the_state_is_kept_for_is_mended_by_a_restart() {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
     let begun = (now - BEHIND_S).to_string();
-    let rollup = Rollup::deploy_with(&["--timestamp", &begun], &["--seq-window-size", "8"]);
+    let rollup = Rollup::deploy_with(&["--timestamp", &begun], &["--seq-window-size", "12"]);
     let settings = ["--history-blocks", "10"];
     let order = rollup.data_dir("sequencer").join("rebuild.json");
 
     // Nothing is posted: L1 decides about blocks that lie under hundreds of others.
     let mut node = rollup.silent_sequencer(&settings);
+    let mut load = Load::new(&node.rpc, rng("a deep contradiction"));
+    load.send(&node.rpc, 20);
     let status = node.wait_for_exit();
     let log = node.log();
     assert_eq!(status.code(), Some(75), "{log}");
@@ -67,6 +69,8 @@ fn a_contradiction_of_more_than_the_state_is_kept_for_is_mended_by_a_restart() {
     });
     let log = node.log();
     assert!(log.contains("computing the state again from the journal"), "{log}");
+    // Whoever was in the blocks that went is in others.
+    load.settle(&node.rpc);
     rollup.verify(&node, number(&node.rpc, "safe"));
     assert!(node.terminate().success());
 
