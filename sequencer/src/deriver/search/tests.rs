@@ -8,6 +8,7 @@ use millrace_executor::{Executor, ExecutorConfig};
 use millrace_protocol::{BlockId, Eip1559Params, L1Attributes, L1Header, RollupGenesis};
 use millrace_state::{Config, State};
 use millrace_types::{ExecutedBlock, Header, Receipt, SealedHeader, Transaction, TxType};
+use sqlx::Connection as _;
 
 use super::*;
 use crate::{
@@ -162,4 +163,36 @@ async fn a_block_that_is_not_there() {
     assert!(matches!(search.newest_by_origin(0, 7, 200).await, Err(SearchError::Missing(_))));
     assert_eq!(search.reference(0).await.unwrap().origin, l1_id(FIRST));
     assert_eq!(search.reference(2).await.unwrap().origin, l1_id(101));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_journal_that_cannot_be_reached_is_waited_for() {
+    let directory = tempfile::tempdir().unwrap();
+    // The newest ones are in memory.
+    let search = search(directory.path(), &[FIRST; 300]).await;
+    let (here, away) = (directory.path().join("journal.sqlite"), directory.path().join("away"));
+    std::fs::rename(&here, &away).unwrap();
+    let looking = tokio::spawn(search.get(1));
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
+    while search.health.problem().is_none() {
+        assert!(tokio::time::Instant::now() < deadline && !looking.is_finished(), "nobody waits");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let retried = r#"millrace_journal_retries_total{operation="read"}"#;
+    assert!(search.metrics.text().contains(retried));
+    std::fs::rename(away, here).unwrap();
+    assert_eq!(looking.await.unwrap().unwrap().unwrap().number(), 1);
+    assert_eq!(search.health.problem(), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_journal_that_holds_what_nobody_wrote_is_not_asked_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let search = search(directory.path(), &[FIRST; 300]).await;
+    let url = format!("sqlite:{}", directory.path().join("journal.sqlite").display());
+    let mut connection = sqlx::SqliteConnection::connect(&url).await.unwrap();
+    let spoil = "UPDATE blocks SET body = x'00' WHERE number = 1";
+    sqlx::raw_sql(spoil).execute(&mut connection).await.unwrap();
+    let error = search.get(1).await.unwrap_err();
+    assert!(matches!(error, ReadError::Corrupt { number: 1, .. }), "{error}");
 }
