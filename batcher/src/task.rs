@@ -232,11 +232,11 @@ async fn look(
     let located: HashMap<_, _> =
         located.into_iter().filter_map(|(hash, inclusion)| Some((hash, inclusion?))).collect();
     let waiting = sent.into_iter().filter(|hash| !located.contains_key(hash));
-    let known = |hash| async move { Ok((hash, l1.knows(hash).await?)) };
-    let known: Vec<_> =
-        stream::iter(waiting.map(known)).buffer_unordered(LOOKUPS_MAX).try_collect().await?;
-    let vanished: HashSet<_> =
-        known.into_iter().filter_map(|(hash, known)| (!known).then_some(hash)).collect();
+    // Who cannot say so has not said that it is gone.
+    let vanished = |hash| async move { (!l1.knows(hash).await.unwrap_or(true)).then_some(hash) };
+    let vanished: Vec<_> =
+        stream::iter(waiting.map(vanished)).buffer_unordered(LOOKUPS_MAX).collect().await;
+    let vanished: HashSet<_> = vanished.into_iter().flatten().collect();
     Ok(Some(Look { head, account, market, located, vanished }))
 }
 
