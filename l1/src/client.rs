@@ -23,7 +23,7 @@ use crate::{
     backoff,
     client::{
         health::Health,
-        seats::{Seat, Shared},
+        seats::{Admission, Seat, Shared},
     },
     config::{ClientConfig, ConfigError},
     endpoint::{Endpoint, EndpointError},
@@ -92,7 +92,7 @@ impl L1Client {
     pub fn new(config: ClientConfig) -> Result<Self, ConfigError> {
         config.validate()?;
         let seats = config.endpoints.iter().map(|config| {
-            Ok(Seat { endpoint: Endpoint::new(config)?, admission: tokio::sync::Mutex::new(()) })
+            Ok(Seat { endpoint: Endpoint::new(config)?, admission: Admission::default() })
         });
         let seats = seats.collect::<Result<Vec<_>, ConfigError>>()?;
         let metrics = L1Metrics::new(config.endpoints.iter().map(|config| config.name.as_str()));

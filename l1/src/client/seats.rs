@@ -1,6 +1,12 @@
 //! The endpoints in their order, and the books that are kept on each: who is admitted, who is set aside, how it went.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use alloy_primitives::U64;
 use millrace_protocol::BlockId;
@@ -34,8 +40,17 @@ pub(super) struct Shared {
 
 pub(super) struct Seat {
     pub(super) endpoint: Endpoint,
-    /// Held while the endpoint shows itself, so that a hundred waiting questions don't make it do so a hundred times.
-    pub(super) admission: tokio::sync::Mutex<()>,
+    pub(super) admission: Admission,
+}
+
+/// An endpoint shows itself once for all questions that wait for it: a hundred of them don't make it do so a hundred
+/// times, nor does the last of them wait for a hundred timeouts when it hangs.
+#[derive(Default)]
+pub(super) struct Admission {
+    /// How often it has failed to show itself. Relaxed: whoever reads it after the lock has seen what happened before.
+    failures: AtomicU64,
+    /// Held while it shows itself. Why it failed to do so last.
+    last: tokio::sync::Mutex<Option<EndpointError>>,
 }
 
 /// Answers longer than this are parsed and hashed on a thread that may block: it takes milliseconds.
@@ -132,11 +147,31 @@ impl Shared {
         if usable() {
             return Ok(());
         }
-        let seat = &self.seats[i];
-        let _guard = seat.admission.lock().await;
+        let admission = &self.seats[i].admission;
+        let failures = admission.failures.load(Ordering::Relaxed);
+        let mut last = admission.last.lock().await;
         if usable() {
             return Ok(());
         }
+        // While we waited it has failed somebody else.
+        if failures != admission.failures.load(Ordering::Relaxed)
+            && let Some(error) = &*last
+        {
+            return Err(error.clone());
+        }
+        let shown = self.show(i).await;
+        match &shown {
+            Ok(()) => *last = None,
+            Err(error) => {
+                *last = Some(error.clone());
+                admission.failures.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        shown
+    }
+
+    /// Asks an endpoint which chain it serves.
+    async fn show(&self, i: usize) -> Result<(), EndpointError> {
         let mut calls = vec![Call::new("eth_chainId", json!([]))];
         if let Some(genesis) = self.config.genesis {
             let number = U64::from(genesis.number);
@@ -173,7 +208,7 @@ impl Shared {
         }
         self.healths.lock()[i].admitted();
         self.metrics.endpoints[i].usable.set(1);
-        tracing::info!(endpoint = seat.endpoint.name(), "L1 endpoint is in use");
+        tracing::info!(endpoint = self.seats[i].endpoint.name(), "L1 endpoint is in use");
         Ok(())
     }
 

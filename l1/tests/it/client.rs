@@ -241,6 +241,25 @@ async fn when_all_are_gone_the_caller_learns_it_in_bounded_time() {
     assert_eq!(client.header(At::Latest).await.unwrap().unwrap().number, 0);
 }
 
+/// Each of them would wait for its own timeout, one after the other, and the last one for minutes.
+#[tokio::test(flavor = "multi_thread")]
+async fn many_questions_wait_together_for_one_that_hangs() {
+    const QUESTIONS: usize = 50;
+    let anvil = Anvil::start().await;
+    let faulty = Faulty::start(&anvil.url, Fault::Hangs).await;
+    let mut config = config(&[&faulty.url], None);
+    config.endpoints[0].request_timeout = Duration::from_millis(200);
+    let client = L1Client::new(config).unwrap();
+    let questions = (0..QUESTIONS).map(|_| client.header(At::Latest));
+    for answer in futures::future::join_all(questions).await {
+        let error = answer.unwrap_err();
+        let L1Error::Unavailable { reason: EndpointError::Timeout, .. } = error else {
+            panic!("{error}")
+        };
+    }
+    assert!(faulty.requests() < QUESTIONS as u64, "{} requests", faulty.requests());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn addresses_and_keys_stay_out_of_messages() {
     let mut endpoint = EndpointConfig::new("provider", "http://127.0.0.1:1/v3/secret-key");
