@@ -39,6 +39,8 @@ pub struct Figures {
     pub unfunded: bool,
     /// The batcher that L1 names, if it is not the one that we sign for: nothing is posted as long as that is so.
     pub usurper: Option<Address>,
+    /// What failed several times in a row, and why.
+    pub trouble: Option<String>,
     /// Whether no new channels are posted because somebody said so.
     pub paused: bool,
     /// How channels travel at present.

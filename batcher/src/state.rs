@@ -16,7 +16,7 @@ mod assembly;
 mod outbox;
 
 use std::{
-    collections::{HashMap, HashSet, VecDeque},
+    collections::{BTreeMap, HashMap, HashSet, VecDeque},
     sync::Arc,
     time::Duration,
 };
@@ -151,11 +151,31 @@ pub(crate) struct State {
     write: Slot,
     look: Slot,
 
+    /// What fails at present, by what it is.
+    troubles: BTreeMap<&'static str, Failing>,
     spending: Spending,
     block_bytes: u64,
     backlog: Backlog,
     figures: Figures,
 }
+
+/// A neighbour that failed whenever it was asked of late.
+#[derive(Debug, Default)]
+struct Failing {
+    failures: u32,
+    /// The last one's.
+    reason: String,
+}
+
+/// So many failures in a row are no hiccup any more.
+const TROUBLE_FAILURES_MIN: u32 = 5;
+
+const READ: &str = "read blocks";
+const CHECK: &str = "check blocks";
+const SIGN: &str = "sign";
+const WRITE: &str = "write to the ledger";
+const SEND: &str = "send";
+const LOOK: &str = "look at L1";
 
 /// The newest look at L1 without its details.
 #[derive(Debug, Clone, Copy)]
@@ -254,6 +274,7 @@ impl State {
             sign: Slot::default(),
             write: Slot::default(),
             look: Slot::default(),
+            troubles: BTreeMap::new(),
             spending: Spending::default(),
             block_bytes: 0,
             backlog: Backlog::default(),
@@ -349,9 +370,25 @@ impl State {
         }
     }
 
-    fn failed(&mut self, what: &str, error: &dyn std::error::Error) {
+    /// A neighbour failed, and is asked again. Each reason is logged once.
+    fn failed(&mut self, what: &'static str, error: &dyn std::error::Error) {
         self.figures.failures_total += 1;
-        warn!(%error, "{what} failed; it is tried again");
+        let trouble = self.troubles.entry(what).or_default();
+        trouble.failures = trouble.failures.saturating_add(1);
+        let reason = error.to_string();
+        if trouble.reason != reason {
+            warn!(%error, "{what} failed; it is tried again");
+            trouble.reason = reason;
+        }
+    }
+
+    /// A neighbour did what it was asked for.
+    fn worked(&mut self, what: &'static str) {
+        if let Some(trouble) = self.troubles.remove(what)
+            && trouble.failures >= TROUBLE_FAILURES_MIN
+        {
+            info!(failures = trouble.failures, "{what} works again");
+        }
     }
 
     const fn patience(&self) -> Patience {
@@ -410,10 +447,13 @@ impl State {
         result: Result<Vec<Arc<SealedBlock>>, FaceError>,
     ) {
         self.read.busy = false;
+        if result.is_ok() {
+            self.worked(READ);
+        }
         match result {
             Err(error) => {
                 self.read.wait(now + self.config.retry);
-                self.failed("read blocks", &error);
+                self.failed(READ, &error);
             }
             Ok(_) if generation != self.assembly.generation() => {}
             // The tip went back in the meantime; its own event follows.
@@ -431,10 +471,13 @@ impl State {
 
     fn on_checked(&mut self, now: Duration, generation: u64, result: Result<Vec<bool>, FaceError>) {
         self.check.busy = false;
+        if result.is_ok() {
+            self.worked(CHECK);
+        }
         match result {
             Err(error) => {
                 self.check.wait(now + self.config.retry);
-                self.failed("check blocks", &error);
+                self.failed(CHECK, &error);
             }
             Ok(_) if generation != self.assembly.generation() => {}
             Ok(canonical) => {
@@ -460,11 +503,14 @@ impl State {
 
     fn on_signed(&mut self, now: Duration, result: Result<Vec<Record>, FaceError>) {
         self.sign.busy = false;
+        if result.is_ok() {
+            self.worked(SIGN);
+        }
         let Some(signing) = self.signing.take() else { return };
         match (result, signing) {
             (Err(error), signing) => {
                 self.sign.wait(now + self.config.retry);
-                self.failed("sign", &error);
+                self.failed(SIGN, &error);
                 match signing {
                     Signing::Channel { .. } => self.pushing = false,
                     Signing::Attempt { nonce } => self.outbox.drop_attempt(nonce),
@@ -491,9 +537,10 @@ impl State {
         if let Err(error) = result {
             // Perhaps it was done all the same: to do it twice does no harm.
             self.write.wait(now + self.config.retry);
-            self.failed("write to the ledger", &error);
+            self.failed(WRITE, &error);
             return;
         }
+        self.worked(WRITE);
         let Some(Write { then, .. }) = self.writes.pop_front() else { return };
         match then {
             Then::Nothing => {}
@@ -527,9 +574,12 @@ impl State {
             Ok(()) | Err(SendError::AlreadyKnown) => self.figures.unfunded = false,
             Err(SendError::InsufficientFunds) => self.figures.unfunded = true,
             Err(error @ (SendError::Rejected(_) | SendError::Unavailable(_))) => {
-                self.failed("send", error);
+                self.failed(SEND, error);
             }
             Err(_) => {}
+        }
+        if !matches!(result, Err(SendError::Rejected(_) | SendError::Unavailable(_))) {
+            self.worked(SEND);
         }
         if let Some(index) = self.outbox.sent(hash, result, now, self.patience()) {
             self.abandon(index, Trouble::KindReserved);
@@ -538,6 +588,9 @@ impl State {
 
     fn on_looked(&mut self, now: Duration, result: Result<Option<Look>, FaceError>) {
         self.look.wait(now + self.config.poll);
+        if result.is_ok() {
+            self.worked(LOOK);
+        }
         let look = match result {
             Ok(Some(look)) => look,
             Ok(None) => {
@@ -546,7 +599,7 @@ impl State {
                 }
                 return;
             }
-            Err(error) => return self.failed("look at L1", &error),
+            Err(error) => return self.failed(LOOK, &error),
         };
         let Look { head, account, market, located, vanished } = look;
         self.seen = Some(Seen { head, account, market, at: now });
@@ -772,7 +825,10 @@ impl State {
             );
         }
         let kind = self.current_kind();
+        let mut troubles = self.troubles.iter();
+        let trouble = troubles.find(|(_, trouble)| trouble.failures >= TROUBLE_FAILURES_MIN);
         let figures = &mut self.figures;
+        figures.trouble = trouble.map(|(what, trouble)| format!("{what}: {}", trouble.reason));
         figures.kind = Some(kind);
         figures.posted = posted;
         figures.next_block = self.assembly.next();

@@ -35,6 +35,8 @@ pub(crate) enum Part {
     Backlog,
     /// L1 would not count what we post.
     BatcherKey,
+    /// Something keeps the batcher from posting.
+    Posting,
 }
 
 impl Health {

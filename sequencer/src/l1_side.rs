@@ -2,8 +2,9 @@
 
 use std::{future::Future, sync::Arc, time::Duration};
 
+use alloy_primitives::Address;
 use anyhow::{Context, anyhow, bail};
-use millrace_batcher::{Backlog, Batcher, Derived, Faces, Handle};
+use millrace_batcher::{Backlog, Batcher, Derived, Faces, Figures, Handle};
 use millrace_derivation::{L2Ref, Start};
 use millrace_l1::{
     At, BeaconConfig, BlobSchedule, BlobSource, ClientConfig, EndpointConfig, Follower,
@@ -230,23 +231,20 @@ impl Posting {
         tokio::spawn(async move { self.batcher.run(shutdown).await.context("post to L1") })
     }
 
-    /// Lets operators see when L1 names another batcher.
-    pub(crate) fn watch_key(&self, health: Arc<Health>) {
+    /// Lets operators see why nothing is posted.
+    pub(crate) fn watch(&self, health: Arc<Health>) {
         let mut figures = self.handle.figures();
         tokio::spawn(async move {
-            let mut reported = None;
             while figures.changed().await.is_ok() {
-                let usurper = figures.borrow_and_update().usurper;
-                if reported == usurper {
-                    continue;
-                }
-                reported = usurper;
-                match usurper {
-                    Some(named) => health.set_problem(
-                        Part::BatcherKey,
-                        format!("nothing is posted: L1 names {named} as the batcher, and our key is another one"),
-                    ),
-                    None => health.clear_problem(Part::BatcherKey),
+                let (usurped, obstacle) = {
+                    let figures = figures.borrow_and_update();
+                    (figures.usurper.map(usurped), obstacle(&figures))
+                };
+                for (part, problem) in [(Part::BatcherKey, usurped), (Part::Posting, obstacle)] {
+                    match problem {
+                        Some(problem) => health.set_problem(part, problem),
+                        None => health.clear_problem(part),
+                    }
                 }
             }
         });
@@ -278,6 +276,21 @@ impl Posting {
         });
         throttled
     }
+}
+
+fn usurped(named: Address) -> String {
+    format!("nothing is posted: L1 names {named} as the batcher, and our key is another one")
+}
+
+/// What keeps the batcher from posting, while it would.
+fn obstacle(figures: &Figures) -> Option<String> {
+    if figures.unfunded {
+        return Some("nothing is posted: the batcher's account can't pay for it".into());
+    }
+    if let Some(trouble) = &figures.trouble {
+        return Some(format!("nothing is posted: {trouble}"));
+    }
+    (figures.capped > 0).then(|| "posting waits: L1 asks for more than the configured caps".into())
 }
 
 /// The newest block that is known to be final.

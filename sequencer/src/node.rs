@@ -149,7 +149,7 @@ async fn run(
 
     let throttle = match &posting {
         Some(posting) => {
-            posting.watch_key(health.clone());
+            posting.watch(health.clone());
             posting.throttle(health.clone())
         }
         None => watch::channel(false).1,

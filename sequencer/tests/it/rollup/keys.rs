@@ -103,13 +103,18 @@ fn a_signer_signs_for_the_batcher_and_what_it_refuses_waits() {
         let node = node.unwrap_or_else(|log| panic!("it does not start:\n{log}"));
         let safe = number(&node.rpc, "safe");
         let last = Load::new(&node.rpc, rng("a signer")).send(&node.rpc, 50);
-        wait_for("the refusal to be told", || node.log().contains(REFUSAL).then_some(()));
-        assert!(node.log().contains("the signer refuses"));
-        assert!(node.metric("millrace_batcher_failures_total") > 0.0);
+        wait_for("the refusal to be told", || {
+            node.ops("/readyz").contains("the signer refuses").then_some(())
+        });
+        assert!(node.ops("/readyz").contains(REFUSAL));
+        assert_eq!(node.metric("millrace_batcher_trouble"), 1.0);
+        // Once, and not whenever it is tried again.
+        assert_eq!(node.log().matches(REFUSAL).count(), 1);
         // Restarted, the node first sees safe again what was posted before.
         assert!(number(&node.rpc, "safe") <= safe.max(last - 1));
         signer.lock(false);
         rollup.verify(&node, last);
+        assert_eq!(node.ops("/readyz"), "ok\n");
         assert!(node.terminate().success());
     }
 }
