@@ -22,4 +22,5 @@ mod reorgs;
 mod reorgs_again;
 mod restarts;
 mod setbacks;
+mod spikes;
 mod window;

@@ -83,27 +83,27 @@ impl Scene {
             }
             Step::Written => {
                 self.to_l1.hold(SEND, Way::There);
-                Some(self.to_l1.held_transaction())
+                Some(self.to_l1.held_transaction().0)
             }
             Step::Pooled => {
                 self.to_l1.hold(SEND, Way::There);
-                let held = self.to_l1.held_transaction();
+                let (held, _) = self.to_l1.held_transaction();
                 // It is sent again, and L1's next block doesn't come.
                 l1.halt();
                 self.to_l1.hold(SEND, Way::Back);
-                assert_eq!(self.to_l1.held_transaction(), held);
+                assert_eq!(self.to_l1.held_transaction().0, held);
                 Some(held)
             }
             Step::Included => {
                 self.to_l1.hold(SEND, Way::Back);
-                let held = self.to_l1.held_transaction();
+                let (held, _) = self.to_l1.held_transaction();
                 l1.rpc.receipt(&held.to_string());
                 Some(held)
             }
             Step::Unseen => {
                 // By receipts the batcher sees how L1 goes on, too: what shall be sent must be ready.
                 self.to_l1.hold(SEND, Way::There);
-                let held = self.to_l1.held_transaction();
+                let (held, _) = self.to_l1.held_transaction();
                 self.to_l1.hold(RECEIPT, Way::There);
                 self.to_l1.held();
                 l1.rpc.receipt(&held.to_string());

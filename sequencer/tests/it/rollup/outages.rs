@@ -11,7 +11,7 @@ use super::{
 };
 use crate::support::node::{quantity, wait_for};
 
-const OUTAGE: Duration = Duration::from_secs(20);
+const OUTAGE: Duration = Duration::from_mins(1);
 
 #[test]
 fn blocks_are_made_while_l1_is_gone_and_posted_when_it_is_back() {
@@ -24,7 +24,9 @@ fn blocks_are_made_while_l1_is_gone_and_posted_when_it_is_back() {
     let before = node.rpc.block_number();
     let last = load.send(&node.rpc, 50);
     wait_for("the outage to pass", || (frozen.elapsed() > OUTAGE).then_some(()));
-    assert!(node.rpc.block_number() > before + 10, "no blocks without L1");
+    assert!(node.rpc.block_number() > before + 45, "no blocks without L1");
+    assert_eq!(node.metric("millrace_l1_lost"), 1.0);
+    assert!(node.ops("/readyz").contains("L1 gives no answer"));
     assert!(node.metric(r#"millrace_l1_endpoint_set_aside_total{endpoint="l1-1"}"#) > 0.0);
     rollup.l1.thaw();
     rollup.verify(&node, last);
@@ -48,10 +50,15 @@ fn a_batcher_without_money_waits_for_it() {
     wait_for("the poverty to be noticed", || {
         (node.metric("millrace_batcher_unfunded") == 1.0).then_some(())
     });
+    assert!(node.ops("/readyz").contains("the batcher's account can't pay"));
+    assert_eq!(node.metric("millrace_batcher_balance_low"), 1.0);
+    assert!(node.metric("millrace_batcher_balance_ether") < 1e-12);
     assert_eq!(number(&node.rpc, "safe"), 0);
     rollup.l1.set_balance(rollup.batcher.address(), U256::from(ETHER));
     rollup.verify(&node, last);
     assert_eq!(node.metric("millrace_batcher_unfunded"), 0.0);
+    assert_eq!(node.metric("millrace_batcher_balance_low"), 0.0);
+    assert_eq!(node.ops("/readyz"), "ok\n");
 }
 
 #[test]

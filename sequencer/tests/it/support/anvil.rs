@@ -115,12 +115,23 @@ impl Anvil {
 
     /// Sends calldata, signed by any key; the hash.
     pub(crate) fn send_calldata(&self, key: &PrivateKeySigner, to: Address, data: Bytes) -> String {
+        self.send_calldata_for(key, to, data, 1_000 * GWEI)
+    }
+
+    /// The same for this price of a unit of gas at most, in wei.
+    pub(crate) fn send_calldata_for(
+        &self,
+        key: &PrivateKeySigner,
+        to: Address,
+        data: Bytes,
+        max_fee_per_gas: u128,
+    ) -> String {
         let mut transaction = TxEip1559 {
             chain_id: L1_CHAIN_ID,
             nonce: self.next_nonce(key.address()),
             gas_limit: 10_000_000,
-            max_fee_per_gas: 1_000 * GWEI,
-            max_priority_fee_per_gas: 2 * GWEI,
+            max_fee_per_gas,
+            max_priority_fee_per_gas: max_fee_per_gas.min(2 * GWEI),
             to: TxKind::Call(to),
             input: data,
             ..Default::default()

@@ -6,7 +6,11 @@ use std::{
     time::Duration,
 };
 
-use alloy_primitives::{B256, Bytes, keccak256};
+use alloy_consensus::{
+    BlobTransactionSidecar, EthereumTxEnvelope, Transaction, TxEip4844WithSidecar,
+};
+use alloy_eips::eip2718::Decodable2718;
+use alloy_primitives::{B256, Bytes};
 use axum::{
     Router,
     extract::State,
@@ -21,6 +25,9 @@ use super::{
     node::{Rpc, wait_for},
     server::Server,
 };
+
+/// A transaction as it travels, with its blobs.
+type Pooled = EthereumTxEnvelope<TxEip4844WithSidecar<BlobTransactionSidecar>>;
 
 /// What the proxy does to L1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +48,8 @@ pub(crate) enum Fault {
     Stale(Tags),
     /// Knows blocks and no receipts.
     NullReceipts,
+    /// Asks for so much, in wei, for a unit of blob gas. What offers less is taken into the pool, and into no block.
+    BlobPrice(u128),
 }
 
 /// What L1's names meant at some time, by number.
@@ -130,10 +139,11 @@ impl Proxy {
         wait_for("a call to be held up", || self.shared.held.lock().unwrap().first().cloned())
     }
 
-    /// The same, where calls hand over transactions without blobs: the hash of the first one.
-    pub(crate) fn held_transaction(&self) -> B256 {
+    /// The same, where calls hand over transactions: the first one's hash and nonce.
+    pub(crate) fn held_transaction(&self) -> (B256, u64) {
         let raw: Bytes = text(&self.held()["params"][0]).parse().expect("hex");
-        keccak256(raw)
+        let transaction = Pooled::decode_2718_exact(&raw).expect("a transaction");
+        (*transaction.tx_hash(), transaction.nonce())
     }
 
     /// The calls that came in so far, by method.
@@ -162,6 +172,14 @@ async fn answer(State(shared): State<Arc<Shared>>, body: axum::body::Bytes) -> R
     }
     if shared.hold_up(&request, Way::There).await {
         return StatusCode::BAD_GATEWAY.into_response();
+    }
+    // It may have changed while the request was held up.
+    let fault = *shared.fault.lock().unwrap();
+    if let Fault::BlobPrice(price) = fault
+        && let Some(hash) = too_cheap(&request, price)
+    {
+        let taken = json!({ "jsonrpc": "2.0", "id": request["id"], "result": hash });
+        return taken.to_string().into_response();
     }
     let (upstream, sent) = (shared.upstream.clone(), request.to_string());
     let answered = tokio::task::spawn_blocking(move || upstream.post(sent.as_bytes())).await;
@@ -225,11 +243,23 @@ fn name_numbers(call: &mut Value, tags: Tags) {
     }
 }
 
+/// The hash of a blob transaction that offers less than this for its blobs, if the request hands over one.
+fn too_cheap(request: &Value, price: u128) -> Option<B256> {
+    let call = find(request, "eth_sendRawTransaction")?;
+    let raw: Bytes = call["params"][0].as_str()?.parse().ok()?;
+    let transaction = Pooled::decode_2718_exact(&raw).ok()?;
+    let offered = transaction.max_fee_per_blob_gas()?;
+    (offered < price).then(|| *transaction.tx_hash())
+}
+
 fn distort(fault: Fault, call: &Value, reply: &mut Value) {
     let method = call["method"].as_str().unwrap_or_default();
     let result = &mut reply["result"];
     match fault {
         Fault::OtherChain if method == "eth_chainId" => *result = json!("0x5"),
+        Fault::BlobPrice(price) if method == "eth_blobBaseFee" => {
+            *result = json!(format!("{price:#x}"));
+        }
         Fault::NullReceipts if method.contains("Receipt") => *result = Value::Null,
         Fault::Stale(tags) => {
             let number = |value: &Value| {
