@@ -111,9 +111,11 @@ impl L1Side {
         let (client, reader) = (self.client, deriver.reader.clone());
         let deriving = tokio::spawn(async move {
             tokio::select! {
+                // The follower ends by the same word, and whoever waits for its events then must not take that for a fault.
+                biased;
+                () = shutdown => Ok(()),
                 derived = deriver.run() => derived.context("derive the chain from L1"),
                 error = watch_blob_schedule(client, reader, health) => Err(error),
-                () = shutdown => Ok(()),
             }
         });
         Running { following, deriving }
