@@ -18,6 +18,8 @@ mod heads;
 mod safe_blocks;
 mod search;
 mod task;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use self::{
     heads::SafeHeads,
