@@ -13,7 +13,7 @@ use alloy_signer_local::PrivateKeySigner;
 use rand::{Rng, rngs::StdRng};
 use serde_json::{Value, json};
 
-use super::deposits::creation;
+use super::{deposits::creation, fixture::number};
 use crate::support::{
     node::{Rpc, quantity, wait_for},
     wallet::{CHAIN_ID, GWEI, dev_account},
@@ -88,12 +88,18 @@ impl Load {
 
     /// Waits until everything that was sent is in blocks.
     pub(super) fn settle(&self, rpc: &Rpc) {
+        self.settle_at(rpc, "latest");
+    }
+
+    /// Waits until everything that was sent is in blocks up to the one of this name. Its number.
+    pub(super) fn settle_at(&self, rpc: &Rpc, name: &str) -> u64 {
         for (key, nonce) in &self.senders {
-            wait_for("the transactions' blocks", || {
-                let count = rpc.call("eth_getTransactionCount", json!([key.address(), "latest"]));
+            wait_for(&format!("the transactions' blocks to be {name}"), || {
+                let count = rpc.call("eth_getTransactionCount", json!([key.address(), name]));
                 (quantity(&count) >= *nonce).then_some(())
             });
         }
+        number(rpc, name)
     }
 
     /// One more transaction: of any account, of any kind.
