@@ -13,7 +13,7 @@ use millrace_batcher::{
 };
 use millrace_contracts::DEV_ACCOUNTS;
 use millrace_l1::{
-    At, EndpointConfig, L1Client, NonceAt, RemoteSigner, SendError as L1SendError, Sent,
+    At, EndpointConfig, L1Client, L1Error, NonceAt, RemoteSigner, SendError as L1SendError, Sent,
 };
 use millrace_protocol::{BlockId, RollupConfig};
 use tokio::sync::watch;
@@ -110,11 +110,13 @@ impl L1 for L1Face {
             let Some(receipt) = self.0.transaction_receipt(hash).await.map_err(failed)? else {
                 // An L1 that has lost the receipt must not look like one that has another transaction with this nonce:
                 // everything would be posted again.
-                return match self.0.transaction_block(hash).await.map_err(failed)? {
-                    None => Ok(None),
-                    Some(number) => Err(failed(format!(
+                return match self.0.transaction_block(hash).await {
+                    // Who does not tell that either has said all that it will.
+                    Ok(None) | Err(L1Error::Refused(_)) => Ok(None),
+                    Ok(Some(number)) => Err(failed(format!(
                         "L1 has transaction {hash} in block {number}, and doesn't tell its receipt"
                     ))),
+                    Err(error) => Err(failed(error)),
                 };
             };
             let gas = u128::from(receipt.gas_used).saturating_mul(receipt.effective_gas_price);
