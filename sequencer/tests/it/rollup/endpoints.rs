@@ -86,6 +86,13 @@ fn a_node_whose_only_endpoint_is_faulty_says_so_and_goes_on_when_it_is_mended() 
     proxy.set(Fault::None);
     wait_for("L1's head", || (read(&node) > stuck + 8.0).then_some(()));
 
+    // Some of its nodes have got stuck, and others have not.
+    proxy.set(Fault::Flapping(Tags::of(&rollup.l1)));
+    let last = load.send(&node.rpc, 20);
+    pass_l1_blocks(&rollup, 8);
+    proxy.set(Fault::None);
+    wait_for_safe(&node.rpc, last);
+
     // Slow is not gone: the chain becomes safe all the same.
     proxy.set(SLOW);
     let last = load.send(&node.rpc, 20);

@@ -2,7 +2,10 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -46,6 +49,8 @@ pub(crate) enum Fault {
     OtherChain,
     /// Serves L1 as it was at some time.
     Stale(Tags),
+    /// The same for every other request, as providers with several nodes do.
+    Flapping(Tags),
     /// Knows blocks and no receipts.
     NullReceipts,
     /// Asks for so much, in wei, for a unit of blob gas. What offers less is taken into the pool, and into no block.
@@ -88,6 +93,8 @@ pub(crate) struct Proxy {
 struct Shared {
     upstream: Rpc,
     fault: Mutex<Fault>,
+    /// How many requests came in while it flapped.
+    requests: AtomicU64,
     /// Which method is held up, and where.
     hold: watch::Sender<Option<(&'static str, Way)>>,
     /// The calls that are or were held up since the last change of what is.
@@ -102,6 +109,7 @@ impl Proxy {
         let shared = Arc::new(Shared {
             upstream: Rpc::new(upstream.to_owned()),
             fault: Mutex::new(Fault::None),
+            requests: AtomicU64::new(0),
             hold: watch::Sender::new(None),
             held: Mutex::default(),
             calls: Mutex::default(),
@@ -160,7 +168,7 @@ async fn answer(State(shared): State<Arc<Shared>>, body: axum::body::Bytes) -> R
         let method = call["method"].as_str().unwrap_or_default().to_owned();
         *shared.calls.lock().unwrap().entry(method).or_default() += 1;
     });
-    let fault = *shared.fault.lock().unwrap();
+    let fault = shared.fault();
     match fault {
         Fault::Html => return "<html><body>Please log in</body></html>".into_response(),
         Fault::BadGateway => {
@@ -174,8 +182,7 @@ async fn answer(State(shared): State<Arc<Shared>>, body: axum::body::Bytes) -> R
         return StatusCode::BAD_GATEWAY.into_response();
     }
     // It may have changed while the request was held up.
-    let fault = *shared.fault.lock().unwrap();
-    if let Fault::BlobPrice(price) = fault
+    if let Fault::BlobPrice(price) = *shared.fault.lock().unwrap()
         && let Some(hash) = too_cheap(&request, price)
     {
         let taken = json!({ "jsonrpc": "2.0", "id": request["id"], "result": hash });
@@ -201,6 +208,14 @@ async fn answer(State(shared): State<Arc<Shared>>, body: axum::body::Bytes) -> R
 }
 
 impl Shared {
+    /// What is wrong for one request.
+    fn fault(&self) -> Fault {
+        let fault = *self.fault.lock().unwrap();
+        let Fault::Flapping(tags) = fault else { return fault };
+        let requests = self.requests.fetch_add(1, Ordering::Relaxed);
+        if requests.is_multiple_of(2) { Fault::Stale(tags) } else { Fault::None }
+    }
+
     /// Keeps the request for as long as one of its calls is to be held up here. Says whether it was.
     async fn hold_up(&self, request: &Value, here: Way) -> bool {
         let mut hold = self.hold.subscribe();
