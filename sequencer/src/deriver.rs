@@ -10,18 +10,21 @@
 //! its data begins here. What is derived is decided by L1 alone, never by what we have.
 //!
 //! Suggested reading order: `task` (the loop), `safe_blocks` (what was derived and may yet be lost), `agreement` (whether
-//! a block of ours is what L1 says), `fetching` and `search` (where blocks come from), `heads` (what everybody may know of it).
+//! a block of ours is what L1 says), `fetching` and `search` (where blocks come from), `heads` (what everybody may know of
+//! it), `silence` (L1 that makes no blocks).
 
 mod agreement;
 mod fetching;
 mod heads;
 mod safe_blocks;
 mod search;
+pub(crate) mod silence;
 mod task;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use self::{
     heads::SafeHeads,
+    silence::SILENCE_MAX,
     task::{Deriver, Goal},
 };

@@ -27,6 +27,8 @@ pub(crate) enum Part {
     Finality,
     /// L1 gives no answer.
     L1Lost,
+    /// L1 makes no blocks.
+    L1Silent,
     /// L1 contradicts what was final.
     L1Contradiction,
     /// L1 may price blobs otherwise than we do.

@@ -20,7 +20,7 @@ use crate::{
     builder::{L1Window, Orders},
     chain::Chain,
     config::{BatcherConfig, L1Config},
-    deriver::{Deriver, Goal, SafeHeads},
+    deriver::{Deriver, Goal, SILENCE_MAX, SafeHeads, silence},
     health::{Health, Part},
     journal::JournalLedger,
     l2_ref,
@@ -109,12 +109,15 @@ impl L1Side {
         };
         let following = tokio::spawn(self.follower.run(shutdown.clone()));
         let (client, reader) = (self.client, deriver.reader.clone());
+        let heads = deriver.heads.clone();
+        let silence = silence::watch(move || heads.get().l1_head, health.clone(), SILENCE_MAX);
         let deriving = tokio::spawn(async move {
             tokio::select! {
                 // The follower ends by the same word, and whoever waits for its events then must not take that for a fault.
                 biased;
                 () = shutdown => Ok(()),
                 derived = deriver.run() => derived.context("derive the chain from L1"),
+                never = silence => match never {},
                 error = watch_blob_schedule(client, reader, health) => Err(error),
             }
         });
