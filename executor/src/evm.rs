@@ -2,6 +2,7 @@
 //!
 //! Nothing outside this module names a type of revm.
 
+mod calldata;
 mod code_cache;
 mod error;
 mod frozen;
@@ -33,8 +34,10 @@ use revm::{
 };
 
 pub(crate) use self::{
+    calldata::{Call, CodeFunction, CodeName, Owner, Selector, Word},
     error::{Halt, Stop},
     frozen::Frozen,
+    hashes::Preimages,
     join::{Join, Keep, Redo},
     overlay::Overlay,
     tx::{EvmTx, Lists, Role},
@@ -182,7 +185,7 @@ impl Machine {
     fn learn(&mut self) {
         let Context { tx, journaled_state, .. } = &mut self.evm.ctx;
         if let TxKind::Call(to) = tx.to {
-            let call = habits::Call { sender: tx.caller, to, input: &tx.input };
+            let call = Call { sender: tx.caller, to, input: &tx.input };
             journaled_state.database.learn(call);
         }
     }

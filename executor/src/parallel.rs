@@ -35,7 +35,7 @@ use alloy_consensus::Transaction as _;
 
 pub use self::stats::ExecutorStats;
 pub(crate) use self::{
-    forecast::{Forecast, Patience, Seen},
+    forecast::{Forecast, Seen},
     lane::Attempt,
     sets::DisjointSets,
     stretches::Stretches,
@@ -49,7 +49,7 @@ use self::{
 };
 use crate::{
     Candidate, StateError, StateView,
-    evm::{Blueprint, EvmTx, Frozen, Join, Keep, Machine, Overlay, Redo},
+    evm::{Blueprint, Call, EvmTx, Frozen, Join, Keep, Machine, Overlay, Redo},
 };
 
 /// Candidates that are looked at together, at most.
@@ -57,6 +57,9 @@ const WINDOW_MAX: usize = 4096;
 
 /// Gas that a window's candidates may ask for together: it bounds how long nobody looks at the time.
 const WINDOW_GAS_MAX: u64 = 512_000_000;
+
+/// Transactions at the end of each lane that may teach something.
+const LESSONS: usize = 128;
 
 /// What one executor's blocks share: threads, code, and what was learned.
 #[derive(Debug)]
@@ -191,19 +194,9 @@ impl Lanes {
         let workshop = self.workshop.clone();
         let width = workshop.pool.width();
         let started = Instant::now();
-        let plan = {
-            let mut learned = lock(&workshop.learned);
-            if width == 1 || !learned.governor.allows() {
-                workshop.stats.window_left_alone();
-                return Ok(None);
-            }
-            let candidates = &window.candidates[window.range.clone()];
-            let plan = self.planner.plan(candidates, &learned.forecast, width);
-            if !learned.governor.approves(&plan) {
-                workshop.stats.window_left_alone();
-                return Ok(None);
-            }
-            plan
+        let Some(plan) = self.plan(&window, width, started) else {
+            workshop.stats.window_left_alone();
+            return Ok(None);
         };
         let blueprint = Blueprint { fees: machine.l1_fees()?, ..blueprint };
         let planned = Instant::now();
@@ -248,9 +241,28 @@ impl Lanes {
             busy: runs.iter().map(|run| run.busy).sum(),
         };
         workshop.stats.window(&report);
-        lock(&workshop.learned).governor.judge(&report);
+        lock(&workshop.learned).governor.judge(&report, joined);
         self.idle.extend(runs.into_iter().map(|run| run.overlay));
         Ok(Some(attempts))
+    }
+
+    /// Who runs in which lane, if that promises to pay.
+    fn plan(&mut self, window: &Window<'_>, width: usize, started: Instant) -> Option<Plan> {
+        let candidates = &window.candidates[window.range.clone()];
+        let limits = candidates.iter().map(|next| Forecast::weight_limit(&next.transaction));
+        // Most windows of most blocks are far too light, and many far heavier than this: few have to be weighed to the end.
+        let weight_limit = limits.scan(0, |sum: &mut u64, limit| {
+            let is_enough = *sum >= governor::WEIGHT_MIN;
+            *sum = sum.saturating_add(limit);
+            (!is_enough).then_some(*sum)
+        });
+        let weight_limit = weight_limit.last().unwrap_or_default();
+        let mut learned = lock(&self.workshop.learned);
+        if width == 1 || !learned.governor.allows(weight_limit, started) {
+            return None;
+        }
+        let plan = self.planner.plan(candidates, &learned.forecast, width);
+        learned.governor.approves(&plan, started, Instant::now()).then_some(plan)
     }
 
     /// Ends the block's use of code that others may need.
@@ -312,22 +324,29 @@ impl Lanes {
 
     fn learn(&self, window: &Window<'_>, plan: &Plan, runs: &[LaneRun], redo: &[Redo]) {
         let mut learned = lock(&self.workshop.learned);
-        learned.forecast.next_window();
-        let mut patience = Patience::new();
+        let forecast = &mut learned.forecast;
+        forecast.next_window();
+        for function in &plan.strangers {
+            let mut codes = runs.iter().map(|run| run.overlay.code_name(&function.0));
+            if let Some(code) = codes.find_map(|code| code) {
+                forecast.introduce(*function, code);
+            }
+        }
         for ((run, redo), picks) in runs.iter().zip(redo).zip(&plan.lanes) {
-            for (position, (attempt, pick)) in run.attempts.iter().zip(picks).enumerate() {
-                let transaction = &window.candidate(*pick).transaction;
-                if transaction.input().is_empty() {
-                    continue;
-                }
-                let wrong = redo.get(position).copied().unwrap_or_default();
-                if wrong {
-                    learned.forecast.was_wrong(transaction);
-                }
-                let Attempt::Ran(_, ran) = attempt else { continue };
-                if patience.is_left() && (wrong || learned.forecast.wants(transaction)) {
+            let call = |pick: &u32| Call::of(&window.candidate(*pick).transaction);
+            let wrong = redo.iter().zip(picks).filter(|(wrong, _)| **wrong);
+            wrong.filter_map(|(_, pick)| call(pick)).for_each(|call| forecast.was_wrong(call));
+            // The lane remembers what the last of its transactions hashed.
+            let calls = run.attempts.iter().zip(picks).enumerate().rev().take(LESSONS);
+            let mut preimages = None;
+            for (position, (attempt, pick)) in calls {
+                if let Attempt::Ran(_, ran) = attempt
+                    && let Some(call) = call(pick)
+                    && forecast.wants(call)
+                {
+                    let preimages = preimages.get_or_insert_with(|| run.overlay.preimages());
                     let changed = run.overlay.changed_by(position);
-                    learned.forecast.learn(transaction, ran.gas_used, changed, &mut patience);
+                    forecast.learn(call, ran.gas_used, changed, preimages);
                 }
             }
         }

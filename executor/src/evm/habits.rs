@@ -4,21 +4,19 @@
 //! it, can tell it for the next call before that runs: the hashes of several calls are then worked out together, and what
 //! lies there is read while nobody waits. A habit that does not come true costs a little time and nothing else.
 
-use alloy_consensus::Transaction as _;
-use alloy_primitives::{Address, B256, TxKind, U256, map::HashMap};
-use millrace_types::Transaction;
+use alloy_primitives::{Address, B256, U256, map::HashMap};
 
-use super::hashes::{Hashes, Mapped, Miss};
+use super::{
+    calldata::{Call, CodeFunction, Owner, Word},
+    hashes::{Hashes, Mapped, Miss},
+};
 
 /// Functions that were called lately, and what calls of them look for.
 #[derive(Debug, Default)]
 pub(crate) struct Habits {
-    functions: HashMap<Function, Vec<Habit>>,
+    functions: HashMap<CodeFunction, Vec<Habit>>,
     ahead: Ahead,
 }
-
-/// A function of a contract.
-type Function = (Address, [u8; 4]);
 
 /// Past this many functions everything is learned anew, which takes two calls each.
 const FUNCTIONS_MAX: usize = 1 << 12;
@@ -29,16 +27,13 @@ const HABITS_MAX: usize = 12;
 /// Calls that must have shown a habit before anybody relies on it.
 const SEEN_MIN: u8 = 2;
 
-/// Words of calldata that may be keys.
-const ARGUMENTS: usize = 8;
-
 /// A value of a mapping that calls of a function look for.
 #[derive(Debug, Clone, Copy)]
 struct Habit {
     /// Whose mapping it is.
-    owner: Address,
+    owner: Owner,
     mapping: Mapping,
-    key: Key,
+    key: Word,
     seen: u8,
     /// The value lies right there: it is no mapping itself, and no struct whose first word nobody looks at.
     is_loaded: bool,
@@ -51,23 +46,6 @@ enum Mapping {
     At(B256),
     /// Within another one: it is the value that this habit of the function looks for.
     Within(usize),
-}
-
-/// Where a key comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Key {
-    Sender,
-    /// The contract that was called: others may keep balances of it.
-    Called,
-    Argument(usize),
-}
-
-/// A call, as far as its habits depend on it.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Call<'a> {
-    pub(super) sender: Address,
-    pub(super) to: Address,
-    pub(super) input: &'a [u8],
 }
 
 /// Memory for looking ahead, kept from one time to the next.
@@ -84,29 +62,32 @@ struct Ahead {
 }
 
 impl Habits {
-    /// Hashes what calls will probably ask for, and tells which slots they will load.
-    pub(super) fn look_ahead<'h, 'a, I: Iterator<Item = &'a Transaction>>(
-        &'h mut self,
-        transactions: I,
+    /// Hashes what calls will probably ask for.
+    pub(super) fn hash_ahead<'a>(
+        &mut self,
+        calls: impl Iterator<Item = (CodeFunction, Call<'a>)>,
         hashes: &mut Hashes,
-    ) -> impl Iterator<Item = (Address, U256)> + use<'h, 'a, I> {
+    ) {
         let Self { functions, ahead } = self;
         ahead.clear();
-        for transaction in transactions {
-            if let Some(call) = Call::of(transaction)
-                && let Some(habits) = functions.get(&call.function())
-            {
+        for (function, call) in calls {
+            if let Some(habits) = functions.get(&function) {
                 ahead.add(call, habits);
             }
         }
         ahead.hash(hashes);
-        let slots = ahead.loaded_from.iter().zip(&ahead.hashes);
+    }
+
+    /// The slots that these calls will load.
+    pub(super) fn slots_ahead(&self) -> impl Iterator<Item = (Address, U256)> {
+        let slots = self.ahead.loaded_from.iter().zip(&self.ahead.hashes);
         slots.filter_map(|(owner, hash)| Some(((*owner)?, U256::from_be_bytes(hash.0))))
     }
 
     /// Learns from hashes that a call asked for and nobody had foreseen.
     pub(super) fn learn(
         &mut self,
+        function: CodeFunction,
         call: Call<'_>,
         misses: &[Miss],
         is_loaded: impl Fn(&Miss) -> bool,
@@ -114,21 +95,21 @@ impl Habits {
         if self.functions.len() >= FUNCTIONS_MAX {
             self.functions.clear();
         }
-        let habits = self.functions.entry(call.function()).or_default();
+        let habits = self.functions.entry(function).or_default();
         // What habits that show in this call came to.
         let mut shown = [None; HABITS_MAX];
         for miss in misses {
             let (word, position) = miss.parts();
-            let Some(key) = Key::all().find(|key| call.word(*key) == Some(word)) else { continue };
+            let Some(key) = call.find(word) else { continue };
             let within = shown.iter().position(|hash| *hash == Some(position));
             let mapping = within.map_or(Mapping::At(position), Mapping::Within);
-            let same = |habit: &Habit| {
-                (habit.owner, habit.mapping, habit.key) == (miss.owner, mapping, key)
-            };
+            let owner = call.owner_of(miss.owner);
+            let same =
+                |habit: &Habit| (habit.owner, habit.mapping, habit.key) == (owner, mapping, key);
             let Some(index) = habits.iter().position(same).or_else(|| room(habits)) else {
                 continue;
             };
-            let new = Habit { owner: miss.owner, mapping, key, seen: 0, is_loaded: false };
+            let new = Habit { owner, mapping, key, seen: 0, is_loaded: false };
             if index == habits.len() {
                 habits.push(new);
             } else if !same(&habits[index]) {
@@ -167,7 +148,7 @@ impl Ahead {
                 continue;
             }
             let Some(word) = call.word(habit.key) else { continue };
-            let owner = habit.is_loaded.then_some(habit.owner);
+            let owner = if habit.is_loaded { call.owner(habit.owner) } else { None };
             let mut message = [0; 64];
             message[..32].copy_from_slice(word.as_slice());
             match habit.mapping {
@@ -197,35 +178,6 @@ impl Ahead {
     }
 }
 
-impl<'a> Call<'a> {
-    /// The call that a transaction makes, if it calls a function.
-    fn of(transaction: &'a Transaction) -> Option<Self> {
-        let TxKind::Call(to) = transaction.kind() else { return None };
-        let input = transaction.input();
-        (input.len() >= 4).then_some(Self { sender: transaction.sender(), to, input })
-    }
-
-    fn function(&self) -> Function {
-        (self.to, self.input.first_chunk().copied().unwrap_or_default())
-    }
-
-    fn word(&self, key: Key) -> Option<B256> {
-        match key {
-            Key::Sender => Some(self.sender.into_word()),
-            Key::Called => Some(self.to.into_word()),
-            Key::Argument(index) => {
-                self.input.get(4 + 32 * index..)?.first_chunk().map(|word| B256::new(*word))
-            }
-        }
-    }
-}
-
-impl Key {
-    fn all() -> impl Iterator<Item = Self> {
-        [Self::Sender, Self::Called].into_iter().chain((0..ARGUMENTS).map(Self::Argument))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use alloy_primitives::keccak256;
@@ -233,6 +185,7 @@ mod tests {
     use super::*;
 
     const TOKEN: Address = Address::repeat_byte(0x70);
+    const FUNCTION: CodeFunction = (7, [1, 2, 3, 4]);
 
     fn input(words: &[u64]) -> Vec<u8> {
         let words = words.iter().flat_map(|word| U256::from(*word).to_be_bytes::<32>());
@@ -255,7 +208,7 @@ mod tests {
         let allowances = value_of(call.sender.into_word(), B256::with_last_byte(2));
         let allowance = value_of(argument, allowances.hash);
         let misses = [balance, allowances, allowance];
-        habits.learn(call, &misses, |miss| miss.hash != allowances.hash);
+        habits.learn(FUNCTION, call, &misses, |miss| miss.hash != allowances.hash);
         misses
     }
 
@@ -268,7 +221,7 @@ mod tests {
         let sender = Address::repeat_byte(3);
         let expected = call(&mut Habits::default(), 3, 300);
 
-        let learned = &habits.functions[&(TOKEN, [1, 2, 3, 4])];
+        let learned = &habits.functions[&FUNCTION];
         let mut hashes = Hashes::default();
         let mut ahead = Ahead::default();
         ahead.add(Call { sender, to: TOKEN, input: &third }, learned);
@@ -288,12 +241,12 @@ mod tests {
         let call = Call { sender: Address::ZERO, to: TOKEN, input: &input };
         for position in 0..100 {
             let miss = value_of(B256::with_last_byte(7), B256::repeat_byte(position));
-            habits.learn(call, &[miss], |_| true);
+            habits.learn(FUNCTION, call, &[miss], |_| true);
         }
         let often = value_of(B256::with_last_byte(7), B256::repeat_byte(200));
-        habits.learn(call, &[often], |_| true);
-        habits.learn(call, &[often], |_| true);
-        let learned = &habits.functions[&call.function()];
+        habits.learn(FUNCTION, call, &[often], |_| true);
+        habits.learn(FUNCTION, call, &[often], |_| true);
+        let learned = &habits.functions[&FUNCTION];
         assert_eq!(learned.len(), HABITS_MAX);
         assert_eq!(learned.iter().filter(|habit| habit.seen >= SEEN_MIN).count(), 1);
     }

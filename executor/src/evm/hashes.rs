@@ -3,7 +3,7 @@
 //! A quarter of a token transfer goes into hashing where balances lie: once to read each and once more to write it. A hash
 //! that was asked for lately, or that [`habits`](super::habits) foresaw, costs a look into a small table.
 
-use alloy_primitives::{Address, B256, keccak256};
+use alloy_primitives::{Address, B256, keccak256, map::B256Map};
 use millrace_keccak::Batcher;
 
 /// The longest message that is remembered: what names a pair of tokens for CREATE2 fits, a key with its mapping anyway.
@@ -16,7 +16,7 @@ const ENTRIES: usize = 1 << 10;
 const MISSES_MAX: usize = 32;
 
 /// The message that tells where a mapping keeps a value: the key, then the mapping's own position.
-pub(super) type Mapped = [u8; 64];
+pub(crate) type Mapped = [u8; 64];
 
 /// Hashes that were asked for lately, and which of them came unforeseen.
 #[derive(Default)]
@@ -38,8 +38,7 @@ pub(super) struct Miss {
 impl Miss {
     /// The key, and the position of the mapping.
     pub(super) fn parts(&self) -> (B256, B256) {
-        let (key, position) = self.message.split_at(32);
-        (B256::from_slice(key), B256::from_slice(position))
+        split(&self.message)
     }
 }
 
@@ -94,6 +93,39 @@ impl Hashes {
     pub(super) fn forget_misses(&mut self) {
         self.misses.clear();
     }
+
+    /// What lately hashed to what.
+    pub(super) fn preimages(&self) -> Preimages {
+        let mut preimages = Preimages::default();
+        for entry in &self.table.entries {
+            if let Some(message) = entry.message.get(..entry.len.into())
+                && let Some(message) = message.as_array()
+            {
+                preimages.add(entry.hash, *message);
+            }
+        }
+        preimages
+    }
+}
+
+/// The way back from hashes to what they are of, as far as it is remembered.
+#[derive(Debug, Default)]
+pub(crate) struct Preimages(B256Map<Mapped>);
+
+impl Preimages {
+    pub(crate) fn add(&mut self, hash: B256, message: Mapped) {
+        self.0.insert(hash, message);
+    }
+
+    /// The key, and the position of the mapping, that a value lies here for.
+    pub(crate) fn of(&self, hash: B256) -> Option<(B256, B256)> {
+        self.0.get(&hash).map(split)
+    }
+}
+
+fn split(message: &Mapped) -> (B256, B256) {
+    let (key, position) = message.split_at(32);
+    (B256::from_slice(key), B256::from_slice(position))
 }
 
 /// Each message has one place, where it makes room for whichever later one falls on it.

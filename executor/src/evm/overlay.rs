@@ -19,9 +19,10 @@ use revm::{
 };
 
 use super::{
+    calldata::{Call, CodeName, code_name},
     code_cache::CodeCache,
-    habits::{Call, Habits},
-    hashes::Hashes,
+    habits::Habits,
+    hashes::{Hashes, Preimages},
     touches::{Access, Key, Touches},
 };
 use crate::{StateError, StateView, parallel::Seen};
@@ -196,7 +197,14 @@ impl Overlay {
             }
         }
         let mut habits = std::mem::take(&mut self.habits);
-        for (owner, key) in habits.look_ahead(transactions, &mut self.hashes) {
+        let Self { places, accounts, hashes, .. } = self;
+        let calls = transactions.filter_map(|transaction| {
+            let call = Call::of(transaction)?;
+            let code = accounts[*places.get(&call.to)? as usize].code_name()?;
+            Some(((code, call.selector()), call))
+        });
+        habits.hash_ahead(calls, hashes);
+        for (owner, key) in habits.slots_ahead() {
             if let Ok(owner) = self.place(owner) {
                 let _ = self.slot_place(owner, key);
             }
@@ -206,14 +214,28 @@ impl Overlay {
 
     /// Learns what calls like this one look for, which has just run.
     pub(super) fn learn(&mut self, call: Call<'_>) {
-        if !self.hashes.misses().is_empty() {
-            self.habits.learn(call, self.hashes.misses(), |miss| {
+        if self.hashes.misses().is_empty() {
+            return;
+        }
+        if let Some(code) = self.code_name(&call.to) {
+            let function = (code, call.selector());
+            self.habits.learn(function, call, self.hashes.misses(), |miss| {
                 let owner = self.places.get(&miss.owner);
                 let slot = |owner| SlotKey { owner, key: miss.hash.into() };
                 owner.is_some_and(|owner| self.slot_places.contains_key(&slot(*owner)))
             });
-            self.hashes.forget_misses();
         }
+        self.hashes.forget_misses();
+    }
+
+    /// The name of an account's code, if it was asked for and has any.
+    pub(crate) fn code_name(&self, address: &Address) -> Option<CodeName> {
+        self.accounts[*self.places.get(address)? as usize].code_name()
+    }
+
+    /// What its transactions lately hashed.
+    pub(crate) fn preimages(&self) -> Preimages {
+        self.hashes.preimages()
     }
 
     /// From now on the overlay notes what transactions touch.
@@ -614,6 +636,10 @@ impl Cached {
             place_in_diff: 0,
             access: Access::None,
         }
+    }
+
+    fn code_name(&self) -> Option<CodeName> {
+        self.account?.bytecode_hash.as_ref().map(code_name)
     }
 
     /// How it differs, at this place of a difference.

@@ -1,34 +1,43 @@
-//! What a transaction will probably touch, learned from what others like it have touched.
+//! What a transaction will probably change, learned from what others like it have changed.
 //!
-//! Calls of one function of one contract mostly touch the same places, or places that follow from the sender and the
-//! arguments in the same way: Solidity keeps `balances[to]` at `keccak(to ‖ position)`. When a call has run, each slot that
-//! was changed is explained that way if it can be; for the next call the explanation gives the place without hashing
-//! anything, because equal words under the same position are the same slot.
+//! Calls of one function mostly change the same places, or places that follow from the sender and the arguments in the same
+//! way: Solidity keeps `balances[to]` at `keccak(to ‖ position)`. Lanes remember what they hashed, so the key and the
+//! position behind a slot are known when it changes, and mostly the key is a word of the call. For the next call that tells
+//! the place without hashing anything, because equal words under the same position are the same slot. What one contract
+//! teaches goes for all that have its code: of a thousand pools, each gains from what was seen of the others.
 //!
 //! A forecast decides in which lane a transaction runs and nothing else. A wrong one costs time: lanes prove afterwards
 //! that they did not meet.
 
 use alloy_consensus::Transaction as _;
-use alloy_primitives::{Address, TxKind, U256, keccak256, map::HashMap};
+use alloy_primitives::{Address, B256, TxKind, U256, map::HashMap};
 use millrace_types::Transaction;
 
 use super::place::{Place, fold};
+use crate::evm::{Call, CodeFunction, CodeName, Owner, Preimages, Selector, Word};
 
 /// What is known about the functions that were called lately.
 #[derive(Debug, Default)]
 pub(crate) struct Forecast {
-    functions: HashMap<Function, Profile>,
+    /// Which profile a contract's function has.
+    functions: HashMap<Function, u32>,
+    /// The same by the contract's code.
+    by_code: HashMap<CodeFunction, u32>,
+    profiles: Vec<Profile>,
     window: u64,
 }
 
 /// A function of a contract.
-type Function = (Address, [u8; 4]);
+pub(crate) type Function = (Address, Selector);
 
 /// Past this many functions everything is learned anew, which takes a few calls each.
-const FUNCTIONS_MAX: usize = 1 << 14;
+const FUNCTIONS_MAX: usize = 1 << 16;
 
-/// Calls that are looked at before a function counts as known.
-const SAMPLES_MIN: u32 = 4;
+/// Calls of a function that are looked at, until its forecasts go wrong.
+const SAMPLES: u32 = 32;
+
+/// As many again after a wrong one.
+const SAMPLES_AGAIN: u32 = 8;
 
 /// After this many samples old ones count half: what a function does may change.
 const SAMPLES_MAX: u32 = 64;
@@ -39,16 +48,14 @@ const MISSES_MAX: u32 = 8;
 /// Such windows count half after so many others.
 const MISSES_HALF_LIFE: u64 = 16;
 
-/// Positions of mappings in a contract's storage that are tried, and words of calldata.
-const POSITIONS: u64 = 12;
-const ARGUMENTS: usize = 5;
-
 /// A struct in a mapping takes several slots in a row.
 const STRUCT_SLOTS: u64 = 4;
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Profile {
     samples: u32,
+    /// How many are to be taken still.
+    wanted: u32,
     gas_used: u64,
     /// Windows with wrong forecasts, as they counted in the last of them.
     misses: u32,
@@ -65,14 +72,6 @@ struct Rule {
     seen: u32,
 }
 
-/// Whose storage it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Owner {
-    Contract(Address),
-    Argument(usize),
-    Sender,
-}
-
 /// Where in the storage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Position {
@@ -80,19 +79,10 @@ enum Position {
     Account,
     /// Always the same slot.
     Fixed(U256),
-    /// A mapping's value: the mapping's position and the key.
-    Mapping(u64, Source),
+    /// A mapping's value: the mapping's position, folded, and the key.
+    Mapping(u64, Word),
     /// A value of a mapping of mappings.
-    Nested(u64, Source, Source),
-}
-
-/// Where a key comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Source {
-    Sender,
-    /// The contract that was called, which others may keep balances and allowances of.
-    Contract,
-    Argument(usize),
+    Nested(u64, Word, Word),
 }
 
 /// What a transaction that has run touched.
@@ -106,83 +96,84 @@ pub(crate) struct Seen {
 const TRANSFER_WEIGHT: u64 = 4_000;
 
 impl Forecast {
-    /// The places that a transaction will change, and what it will weigh. Places that it only adds ether to go to `credits`:
-    /// they matter only if somebody else reads them.
-    pub(super) fn of(
-        &self,
-        transaction: &Transaction,
-        changes: &mut Vec<Place>,
-        credits: &mut Vec<Place>,
-    ) -> u64 {
+    /// What a transaction will weigh, at most.
+    pub(super) fn weight_limit(transaction: &Transaction) -> u64 {
+        let limit = transaction.gas_limit();
+        if transaction.input().is_empty() { limit.min(TRANSFER_WEIGHT) } else { limit }
+    }
+
+    /// The places that a transaction will change, and what it will weigh.
+    pub(super) fn of(&self, transaction: &Transaction, expected: &mut Expected) -> u64 {
         let sender = transaction.sender();
-        changes.push(Place::account(&sender));
+        expected.changes.push(Place::account(&sender));
         let TxKind::Call(to) = transaction.kind() else { return transaction.gas_limit() };
         let input = transaction.input();
-        let profile = self.functions.get(&function(to, input));
         if !transaction.value().is_zero() {
-            let plain = input.is_empty() && profile.is_none();
-            if plain { &mut *credits } else { &mut *changes }.push(Place::account(&to));
+            let places =
+                if input.is_empty() { &mut expected.credits } else { &mut expected.changes };
+            places.push(Place::account(&to));
         }
-        let Some(profile) = profile else {
-            return if input.is_empty() { TRANSFER_WEIGHT } else { transaction.gas_limit() };
+        let Some(call) = Call::of(transaction) else { return Self::weight_limit(transaction) };
+        let function = (to, call.selector());
+        let Some(index) = self.functions.get(&function) else {
+            expected.strangers.push(function);
+            return transaction.gas_limit();
         };
+        let profile = &self.profiles[*index as usize];
         if profile.recent_misses(self.window) >= MISSES_MAX {
-            changes.push(Place::account(&to).within(u64::MAX, 0));
+            expected.changes.push(Place::account(&to).within(u64::MAX, 0));
         }
         let likely = profile.rules.iter().filter(|rule| profile.expects(rule));
-        let call = Call { sender, to, input };
-        changes.extend(likely.filter_map(|rule| rule.place(call)));
+        expected.changes.extend(likely.filter_map(|rule| rule.place(call)));
         profile.gas_used.min(transaction.gas_limit())
     }
 
-    /// Whether another call of this kind would still teach something.
-    pub(crate) fn wants(&self, transaction: &Transaction) -> bool {
-        let TxKind::Call(to) = transaction.kind() else { return false };
-        let profile = self.functions.get(&function(to, transaction.input()));
-        match profile {
-            Some(profile) => profile.samples < SAMPLES_MIN,
-            None => !transaction.input().is_empty(),
+    /// Makes a function known, of a contract with this code.
+    pub(crate) fn introduce(&mut self, function: Function, code: CodeName) {
+        if self.functions.contains_key(&function) {
+            return;
         }
-    }
-
-    /// Learns from a transaction that has run. Explaining a slot may take many hashes, which come out of the patience.
-    pub(crate) fn learn(
-        &mut self,
-        transaction: &Transaction,
-        gas_used: u64,
-        changed: impl Iterator<Item = Seen>,
-        patience: &mut Patience,
-    ) {
-        let TxKind::Call(to) = transaction.kind() else { return };
         if self.functions.len() >= FUNCTIONS_MAX {
             self.functions.clear();
+            self.by_code.clear();
+            self.profiles.clear();
         }
-        let (sender, input) = (transaction.sender(), transaction.input());
-        let profile = self.functions.entry(function(to, input)).or_default();
+        let index = *self.by_code.entry((code, function.1)).or_insert_with(|| {
+            self.profiles.push(Profile::new());
+            self.profiles.len() as u32 - 1
+        });
+        self.functions.insert(function, index);
+    }
+
+    /// Whether another call of this kind would still teach something.
+    pub(crate) fn wants(&self, call: Call<'_>) -> bool {
+        let index = self.functions.get(&(call.to, call.selector()));
+        index.is_some_and(|index| self.profiles[*index as usize].wanted > 0)
+    }
+
+    /// Learns from a call that has run.
+    pub(crate) fn learn(
+        &mut self,
+        call: Call<'_>,
+        gas_used: u64,
+        changed: impl Iterator<Item = Seen>,
+        preimages: &Preimages,
+    ) {
+        let Some(index) = self.functions.get(&(call.to, call.selector())) else { return };
+        let profile = &mut self.profiles[*index as usize];
         if profile.samples >= SAMPLES_MAX {
             profile.forget_half();
         }
         profile.gas_used =
             if profile.samples == 0 { gas_used } else { (3 * profile.gas_used + gas_used) / 4 };
-        let call = Call { sender, to, input };
         let mut counted = Vec::new();
         for Seen { address, slot } in changed {
-            if slot.is_none() && (address == sender || address == to) {
+            if slot.is_none() && (address == call.sender || address == call.to) {
                 // The sender is known anyway, and the recipient follows from the value.
                 continue;
             }
-            let owner = owner(address, sender, input);
-            let slot = match slot {
-                None => Position::Account,
-                Some(slot) => {
-                    let known = profile.rules.iter().map(|rule| rule.slot);
-                    match explain(slot, call, known, patience) {
-                        Some(position) => position,
-                        // Half a lesson: another call will teach the rest.
-                        None => return,
-                    }
-                }
-            };
+            let owner = call.owner_of(address);
+            let slot = slot.map_or(Position::Account, |slot| explain(slot, call, preimages));
             let known =
                 profile.rules.iter().position(|rule| (rule.owner, rule.slot) == (owner, slot));
             let index = known.unwrap_or_else(|| {
@@ -195,6 +186,7 @@ impl Forecast {
             }
         }
         profile.samples += 1;
+        profile.wanted = profile.wanted.saturating_sub(1);
         // Slots that nothing explains come in ever new places, each seen once.
         if profile.rules.len() > 4 * RULES_KEPT {
             profile.rules.sort_by_key(|rule| std::cmp::Reverse(rule.seen));
@@ -208,21 +200,36 @@ impl Forecast {
     }
 
     /// Keeps count of windows in which forecasts for a function did not come true.
-    pub(crate) fn was_wrong(&mut self, transaction: &Transaction) {
-        let TxKind::Call(to) = transaction.kind() else { return };
-        if let Some(profile) = self.functions.get_mut(&function(to, transaction.input()))
-            && profile.last_miss < self.window
-        {
+    pub(crate) fn was_wrong(&mut self, call: Call<'_>) {
+        let Some(index) = self.functions.get(&(call.to, call.selector())) else { return };
+        let profile = &mut self.profiles[*index as usize];
+        if profile.last_miss < self.window {
             profile.misses = profile.recent_misses(self.window) + 1;
             profile.last_miss = self.window;
+            profile.wanted = profile.wanted.max(SAMPLES_AGAIN);
         }
     }
+}
+
+/// What a window's transactions will probably do. The planner empties it after each.
+#[derive(Debug, Default)]
+pub(super) struct Expected {
+    pub(super) changes: Vec<Place>,
+    /// Accounts that only get ether: it matters only if somebody else reads them.
+    pub(super) credits: Vec<Place>,
+    /// Functions that nothing is known of.
+    pub(super) strangers: Vec<Function>,
 }
 
 /// How many rules a function keeps when there are far too many.
 const RULES_KEPT: usize = 16;
 
 impl Profile {
+    const fn new() -> Self {
+        let rules = Vec::new();
+        Self { samples: 0, wanted: SAMPLES, gas_used: 0, misses: 0, last_miss: 0, rules }
+    }
+
     /// Whether the next call will probably change this place.
     fn expects(&self, rule: &Rule) -> bool {
         let explained = match rule.slot {
@@ -248,40 +255,16 @@ impl Profile {
 
 impl Rule {
     fn place(&self, call: Call<'_>) -> Option<Place> {
-        let owner = match self.owner {
-            Owner::Contract(address) => address,
-            Owner::Sender => call.sender,
-            Owner::Argument(index) => Address::from_word(argument(call.input, index)?.into()),
-        };
-        let account = Place::account(&owner);
-        let word = |source: Source| call.word(source).map(fold);
+        let account = Place::account(&call.owner(self.owner)?);
+        let key = |word: Word| call.word(word).map(|word| fold(word.into()));
         Some(match self.slot {
             Position::Account => account,
             Position::Fixed(slot) => account.within(u64::MAX - 1, fold(slot)),
-            Position::Mapping(position, key) => account.within(position, word(key)?),
+            Position::Mapping(position, word) => account.within(position, key(word)?),
             Position::Nested(position, outer, inner) => {
-                account.within(position, word(outer)?).within(position, word(inner)?)
+                account.within(position, key(outer)?).within(position, key(inner)?)
             }
         })
-    }
-}
-
-fn function(to: Address, input: &[u8]) -> Function {
-    (to, input.first_chunk().copied().unwrap_or_default())
-}
-
-fn argument(input: &[u8], index: usize) -> Option<U256> {
-    let word = input.get(4 + 32 * index..)?.get(..32)?;
-    Some(U256::from_be_slice(word))
-}
-
-fn owner(address: Address, sender: Address, input: &[u8]) -> Owner {
-    let word = U256::from_be_slice(address.as_slice());
-    let named = (0..ARGUMENTS).find(|index| argument(input, *index) == Some(word));
-    match named {
-        _ if address == sender => Owner::Sender,
-        Some(index) => Owner::Argument(index),
-        None => Owner::Contract(address),
     }
 }
 
@@ -290,151 +273,112 @@ fn is_declared(slot: U256) -> bool {
     slot < U256::from(1_u64 << 32)
 }
 
-/// How many hashes may still be spent on explaining slots.
-#[derive(Debug)]
-pub(crate) struct Patience(usize);
-
-impl Patience {
-    /// For one window: a hash takes a quarter to half a microsecond.
-    pub(crate) const fn new() -> Self {
-        Self(4096)
-    }
-
-    /// Whether there is some left.
-    pub(crate) const fn is_left(&self) -> bool {
-        self.0 > 0
-    }
-
-    fn spend(&mut self) -> Option<()> {
-        self.0 = self.0.checked_sub(1)?;
-        Some(())
-    }
-}
-
-/// The words that a slot's position may follow from.
-#[derive(Debug, Clone, Copy)]
-struct Call<'a> {
-    sender: Address,
-    to: Address,
-    input: &'a [u8],
-}
-
-/// How a slot's position may follow from the words of a call: as other slots do, if one of the known ways fits. Nothing when
-/// patience ends first.
-fn explain(
-    slot: U256,
-    call: Call<'_>,
-    known: impl Iterator<Item = Position>,
-    patience: &mut Patience,
-) -> Option<Position> {
+/// How a slot's position follows from the words of a call. If it does not, it is taken for one that never changes.
+fn explain(slot: U256, call: Call<'_>, preimages: &Preimages) -> Position {
     if is_declared(slot) {
-        return Some(Position::Fixed(slot));
+        return Position::Fixed(slot);
     }
-    let fits = |start: U256| slot.wrapping_sub(start) < U256::from(STRUCT_SLOTS);
-    for position in known {
-        let start = match position {
-            Position::Mapping(base, key) => call.mapping(U256::from(base), key),
-            Position::Nested(base, outer, inner) => call
-                .mapping(U256::from(base), outer)
-                .and_then(|mapping| call.mapping(mapping, inner)),
-            Position::Account | Position::Fixed(_) => None,
-        };
-        patience.spend()?;
-        if start.is_some_and(fits) {
-            return Some(position);
-        }
+    let starts = (0..STRUCT_SLOTS).map(|offset| slot.wrapping_sub(U256::from(offset)));
+    let mapping = |start: B256| {
+        let (key, position) = preimages.of(start)?;
+        Some((call.find(key)?, position))
+    };
+    let Some((key, position)) = starts.map(B256::from).find_map(mapping) else {
+        return Position::Fixed(slot);
+    };
+    match mapping(position) {
+        Some((outer, position)) => Position::Nested(fold(position.into()), outer, key),
+        None => Position::Mapping(fold(position.into()), key),
     }
-    let sources = || Source::all().filter(|source| call.word(*source).is_some());
-    for base in 0..POSITIONS {
-        for outer in sources() {
-            patience.spend()?;
-            let Some(mapping) = call.mapping(U256::from(base), outer) else { continue };
-            if fits(mapping) {
-                return Some(Position::Mapping(base, outer));
-            }
-            for inner in sources() {
-                patience.spend()?;
-                if call.mapping(mapping, inner).is_some_and(fits) {
-                    return Some(Position::Nested(base, outer, inner));
-                }
-            }
-        }
-    }
-    Some(Position::Fixed(slot))
-}
-
-impl Call<'_> {
-    fn word(&self, source: Source) -> Option<U256> {
-        match source {
-            Source::Sender => Some(U256::from_be_slice(self.sender.as_slice())),
-            Source::Contract => Some(U256::from_be_slice(self.to.as_slice())),
-            Source::Argument(index) => argument(self.input, index),
-        }
-    }
-
-    /// Where a mapping keeps the value of a word.
-    fn mapping(&self, position: U256, key: Source) -> Option<U256> {
-        Some(value_of(self.word(key)?, position))
-    }
-}
-
-impl Source {
-    fn all() -> impl Iterator<Item = Self> {
-        [Self::Sender, Self::Contract].into_iter().chain((0..ARGUMENTS).map(Self::Argument))
-    }
-}
-
-/// Where a mapping at a position keeps the value of a key.
-fn value_of(key: U256, position: U256) -> U256 {
-    let mut preimage = [0; 64];
-    preimage[..32].copy_from_slice(&key.to_be_bytes::<32>());
-    preimage[32..].copy_from_slice(&position.to_be_bytes::<32>());
-    keccak256(preimage).into()
 }
 
 #[cfg(test)]
 mod tests {
+    use alloy_primitives::keccak256;
+
     use super::*;
 
     const SENDER: Address = Address::repeat_byte(0x51);
     const CONTRACT: Address = Address::repeat_byte(0xc0);
 
-    fn check(slot: U256, expected: Position) {
-        let words = [U256::from(7), U256::from(0xa11ce)];
-        let input =
-            [&[1, 2, 3, 4][..], &words.map(|word| word.to_be_bytes::<32>()).concat()].concat();
-        let call = Call { sender: SENDER, to: CONTRACT, input: &input };
-        let explained = explain(slot, call, std::iter::empty(), &mut Patience::new());
-        assert_eq!(explained, Some(expected));
+    fn words(words: [u64; 2]) -> Vec<u8> {
+        let words = words.iter().flat_map(|word| U256::from(*word).to_be_bytes::<32>());
+        [1, 2, 3, 4].into_iter().chain(words).collect()
+    }
+
+    /// Where a mapping keeps the value of a word, which is noted.
+    fn value_of(preimages: &mut Preimages, key: B256, position: B256) -> B256 {
+        let message: [u8; 64] = [key.0, position.0].concat().try_into().unwrap();
+        let hash = keccak256(message);
+        preimages.add(hash, message);
+        hash
     }
 
     #[test]
     fn slots_are_explained_by_sender_and_arguments() {
-        let sender = U256::from_be_slice(SENDER.as_slice());
-        let [first, second] = [U256::from(7), U256::from(0xa11ce)];
-        let position = U256::from(3);
+        let input = words([7, 0xa11ce]);
+        let call = Call { sender: SENDER, to: CONTRACT, input: &input };
+        let [first, second] = [7, 0xa11ce].map(|word| B256::from(U256::from(word)));
+        let position = B256::with_last_byte(3);
+        let folded = fold(position.into());
+        let mut preimages = Preimages::default();
+        let by_sender = value_of(&mut preimages, SENDER.into_word(), position);
+        let nested = value_of(&mut preimages, first, by_sender);
+        let by_second = value_of(&mut preimages, second, position);
+        let by_stranger = value_of(&mut preimages, B256::repeat_byte(9), position);
+
+        let check = |slot: U256, expected: Position| {
+            assert_eq!(explain(slot, call, &preimages), expected);
+        };
         check(U256::from(5), Position::Fixed(U256::from(5)));
-        check(value_of(sender, position), Position::Mapping(3, Source::Sender));
-        check(
-            value_of(second, position) + U256::from(2),
-            Position::Mapping(3, Source::Argument(1)),
-        );
-        check(
-            value_of(first, value_of(sender, position)),
-            Position::Nested(3, Source::Sender, Source::Argument(0)),
-        );
+        check(by_sender.into(), Position::Mapping(folded, Word::Sender));
+        let in_struct = U256::from_be_bytes(by_second.0) + U256::from(2);
+        check(in_struct, Position::Mapping(folded, Word::Argument(1)));
+        check(nested.into(), Position::Nested(folded, Word::Sender, Word::Argument(0)));
+        check(by_stranger.into(), Position::Fixed(by_stranger.into()));
         let nothing = U256::MAX / U256::from(3);
         check(nothing, Position::Fixed(nothing));
     }
 
     #[test]
-    fn patience_ends() {
-        let mut patience = Patience::new();
-        let nothing = U256::MAX / U256::from(3);
-        let call = Call { sender: SENDER, to: CONTRACT, input: &[1; 200] };
-        let lessons =
-            std::iter::repeat_with(|| explain(nothing, call, std::iter::empty(), &mut patience));
-        assert!(lessons.take(20).any(|lesson| lesson.is_none()));
-        assert!(!patience.is_left());
+    fn what_one_contract_taught_goes_for_its_twins() {
+        let mut forecast = Forecast::default();
+        let pools = [Address::repeat_byte(1), Address::repeat_byte(2)];
+        let input = words([0, 0]);
+        let code = 77;
+        let call = |to: Address| Call { sender: SENDER, to, input: &input };
+        for pool in pools {
+            forecast.introduce((pool, call(pool).selector()), code);
+        }
+        let reserve = U256::from(8);
+        let changed = [Seen { address: pools[0], slot: Some(reserve) }];
+        forecast.learn(call(pools[0]), 100_000, changed.into_iter(), &Preimages::default());
+
+        let profile = &forecast.profiles[forecast.functions[&(pools[1], [1, 2, 3, 4])] as usize];
+        let places: Vec<_> =
+            profile.rules.iter().filter_map(|rule| rule.place(call(pools[1]))).collect();
+        let expected = Place::account(&pools[1]).within(u64::MAX - 1, fold(reserve));
+        assert_eq!(places, [expected]);
+    }
+
+    #[test]
+    fn enough_samples_are_enough_until_a_forecast_is_wrong() {
+        let mut forecast = Forecast::default();
+        let input = words([0, 0]);
+        let call = Call { sender: SENDER, to: CONTRACT, input: &input };
+        assert!(!forecast.wants(call), "nobody knows its code");
+        forecast.introduce((CONTRACT, call.selector()), 1);
+        let samples = |forecast: &mut Forecast| {
+            let mut count = 0;
+            while forecast.wants(call) {
+                forecast.learn(call, 1, std::iter::empty(), &Preimages::default());
+                count += 1;
+            }
+            count
+        };
+        assert_eq!(samples(&mut forecast), SAMPLES);
+        forecast.next_window();
+        forecast.was_wrong(call);
+        assert_eq!(samples(&mut forecast), SAMPLES_AGAIN);
     }
 }

@@ -1,31 +1,33 @@
 //! When running in lanes does not pay, and how soon to try again.
 
+use std::time::{Duration, Instant};
+
 use super::{plan::Plan, stats::WindowReport};
 
-/// Lighter windows run sequentially: handing them out costs some ten microseconds, as much as this weight takes.
-const WEIGHT_MIN: u64 = 400_000;
+/// Lighter windows run sequentially: waking threads up takes some hundred microseconds, as much as this weight does.
+pub(super) const WEIGHT_MIN: u64 = 1_000_000;
 
 /// A plan has to promise this much, in percent of one thread, for lanes to be worth their overhead.
 const PROMISE_MIN: u64 = 125;
 
-/// After windows that did not pay, so many are run sequentially before the next attempt, at most.
-const PAUSE_MAX: u32 = 16;
+/// A pause is so many times as long as what was lost, once several attempts in a row have failed.
+const CAUTION_MAX: u32 = 64;
 
-/// Decides window by window.
+/// What was saved may be lost again without a pause, but not more than this.
+const CREDIT_MAX: Duration = Duration::from_millis(5);
+
+/// Decides window by window, by the time that lanes saved or lost so far.
 ///
-/// ```text
-///            does not pay                     pause over
-/// running ─────────────────► pausing (p) ─────────────────► trying
-///    ▲                            ▲                            │ does not pay: p doubles
-///    │                            └────────────────────────────┤
-///    └─────────────────────────────────────────────────────────┘ pays
-/// ```
+/// A loss that earlier savings do not cover is followed by a pause as long as the loss, then by longer ones with every
+/// attempt that fails: what fails all the time costs a small part of all time, whether windows are light or heavy, and
+/// what failed once, because it was new, is soon tried again.
 #[derive(Debug, Default)]
 pub(crate) struct Governor {
-    /// Windows to leave alone still.
-    pause: u32,
-    /// How long the next pause is.
-    next_pause: u32,
+    /// What may be lost before it comes to a pause.
+    credit: Duration,
+    /// How many times as long as what it follows the last pause was.
+    caution: u32,
+    pause_until: Option<Instant>,
     /// It does not care what pays.
     eager: bool,
 }
@@ -35,94 +37,114 @@ impl Governor {
         Self { eager, ..Self::default() }
     }
 
-    /// Whether to make a plan at all: planning costs time too.
-    pub(super) fn allows(&mut self) -> bool {
-        if self.pause > 0 && !self.eager {
-            self.pause -= 1;
-            return false;
-        }
-        true
+    /// Whether to make a plan at all, for candidates that weigh this at most: planning costs time too.
+    pub(super) fn allows(&mut self, weight_limit: u64, now: Instant) -> bool {
+        self.eager
+            || weight_limit >= WEIGHT_MIN && self.pause_until.is_none_or(|until| now >= until)
     }
 
-    /// Whether a plan promises enough.
-    pub(super) fn approves(&mut self, plan: &Plan) -> bool {
-        if self.eager {
-            return true;
+    /// Whether a plan promises enough, which took from then until now.
+    pub(super) fn approves(&mut self, plan: &Plan, started: Instant, now: Instant) -> bool {
+        let promises =
+            plan.weight >= WEIGHT_MIN && 100 * plan.weight >= PROMISE_MIN * plan.weight_max;
+        if !promises && !self.eager {
+            self.lose(now - started, now);
         }
-        // A light window says nothing about the next one.
-        if plan.weight < WEIGHT_MIN {
-            return false;
-        }
-        let promises = 100 * plan.weight >= PROMISE_MIN * plan.weight_max;
-        if !promises {
-            self.back_off();
-        }
-        promises
+        promises || self.eager
     }
 
     /// Learns how a window came out: the lanes' own time is about what one thread would have taken.
-    pub(super) fn judge(&mut self, report: &WindowReport) {
+    pub(super) fn judge(&mut self, report: &WindowReport, now: Instant) {
         // What runs again is often what is heaviest, so it counts by its gas.
         let again = report.busy.mul_f64(report.gas_again as f64 / report.gas.max(1) as f64);
-        if report.planning + report.running + report.joining + again < report.busy {
-            self.next_pause = 0;
-        } else {
-            self.back_off();
+        let spent = report.planning + report.running + report.joining + again;
+        match report.busy.checked_sub(spent) {
+            Some(saved) => {
+                self.credit = (self.credit + saved).min(CREDIT_MAX);
+                self.caution = 0;
+            }
+            None => self.lose(spent - report.busy, now),
         }
     }
 
-    fn back_off(&mut self) {
-        self.next_pause = (2 * self.next_pause).clamp(1, PAUSE_MAX);
-        self.pause = self.next_pause;
+    fn lose(&mut self, lost: Duration, now: Instant) {
+        let uncovered = lost.saturating_sub(self.credit);
+        self.credit = self.credit.saturating_sub(lost);
+        if !uncovered.is_zero() {
+            self.caution = (2 * self.caution).clamp(1, CAUTION_MAX);
+            self.pause_until = Some(now + self.caution * uncovered);
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
-    fn report(busy_us: u64, running_us: u64) -> WindowReport {
+    const MILLI: Duration = Duration::from_millis(1);
+
+    fn report(busy: u32, running: u32) -> WindowReport {
         WindowReport {
             gas: 1_000_000,
-            running: Duration::from_micros(running_us),
-            busy: Duration::from_micros(busy_us),
+            running: running * MILLI,
+            busy: busy * MILLI,
             ..WindowReport::default()
         }
     }
 
-    fn windows_until_allowed(governor: &mut Governor) -> u32 {
-        (0..).take_while(|_| !governor.allows()).count() as u32
+    /// How long it will not try, to the millisecond.
+    fn pause(governor: &mut Governor, now: Instant) -> u32 {
+        (0..).find(|wait| governor.allows(u64::MAX, now + *wait * MILLI)).unwrap()
     }
 
     #[test]
-    fn pauses_double_while_it_does_not_pay_and_end_when_it_does() {
-        let mut governor = Governor::default();
-        for pause in [0, 1, 2, 4, 8, 16, 16] {
-            assert_eq!(windows_until_allowed(&mut governor), pause);
-            governor.judge(&report(100, 120));
+    fn pauses_grow_while_it_does_not_pay_and_end_when_it_does() {
+        let (mut governor, now) = (Governor::default(), Instant::now());
+        for expected in [0, 2, 4, 8, 16, 32, 64, 128, 128] {
+            assert_eq!(pause(&mut governor, now), expected);
+            governor.judge(&report(10, 12), now);
         }
-        assert_eq!(windows_until_allowed(&mut governor), 16);
-        governor.judge(&report(100, 60));
-        assert_eq!(windows_until_allowed(&mut governor), 0);
+        governor.judge(&report(10, 9), now);
+        governor.judge(&report(10, 12), now);
+        assert_eq!(pause(&mut governor, now), 1, "all but what was saved");
+    }
+
+    #[test]
+    fn what_was_saved_may_be_lost_again() {
+        let (mut governor, now) = (Governor::default(), Instant::now());
+        governor.judge(&report(10, 6), now);
+        governor.judge(&report(10, 13), now);
+        assert_eq!(pause(&mut governor, now), 0);
+        governor.judge(&report(10, 13), now);
+        assert_eq!(pause(&mut governor, now), 2);
+    }
+
+    #[test]
+    fn savings_do_not_add_up_for_ever() {
+        let (mut governor, now) = (Governor::default(), Instant::now());
+        for _ in 0..100 {
+            governor.judge(&report(10, 6), now);
+        }
+        governor.judge(&report(10, 16), now);
+        assert_eq!(pause(&mut governor, now), 1);
     }
 
     #[test]
     fn what_runs_again_counts_by_its_gas() {
-        let mut governor = Governor::default();
-        governor.judge(&WindowReport { gas_again: 300_000, ..report(100, 60) });
-        assert_eq!(windows_until_allowed(&mut governor), 0);
-        governor.judge(&WindowReport { gas_again: 500_000, ..report(100, 60) });
-        assert_eq!(windows_until_allowed(&mut governor), 1);
+        let (mut governor, now) = (Governor::default(), Instant::now());
+        governor.judge(&WindowReport { gas_again: 400_000, ..report(10, 6) }, now);
+        assert_eq!(pause(&mut governor, now), 0);
+        governor.judge(&WindowReport { gas_again: 500_000, ..report(10, 6) }, now);
+        assert_eq!(pause(&mut governor, now), 1);
     }
 
     #[test]
-    fn one_heavy_lane_is_not_worth_it() {
-        let mut governor = Governor::default();
-        let plan = |weight_max| Plan { weight: 1_000_000, weight_max, ..Plan::default() };
-        assert!(governor.approves(&plan(500_000)));
-        assert!(!governor.approves(&plan(900_000)));
-        assert!(!governor.allows());
+    fn light_windows_and_one_heavy_lane_are_not_worth_it() {
+        let (mut governor, now) = (Governor::default(), Instant::now());
+        assert!(!governor.allows(WEIGHT_MIN - 1, now));
+        let plan = |weight_max| Plan { weight: 10 * WEIGHT_MIN, weight_max, ..Plan::default() };
+        assert!(governor.approves(&plan(5 * WEIGHT_MIN), now, now));
+        assert!(!governor.approves(&plan(9 * WEIGHT_MIN), now, now + MILLI));
+        assert_eq!(pause(&mut governor, now + MILLI), 1);
     }
 }

@@ -2,10 +2,12 @@
 
 use std::hash::{BuildHasherDefault, Hasher};
 
-use crate::{
-    Candidate,
-    parallel::{DisjointSets, Forecast, place::Place},
+use super::{
+    DisjointSets, Forecast,
+    forecast::{Expected, Function},
+    place::Place,
 };
+use crate::Candidate;
 
 /// The candidates of a window, in lanes that will probably not meet. Within a lane they keep their order.
 #[derive(Debug, Default)]
@@ -17,6 +19,8 @@ pub(crate) struct Plan {
     /// What all candidates weigh together, and the heaviest lane.
     pub(crate) weight: u64,
     pub(crate) weight_max: u64,
+    /// Functions that candidates call and nothing is known of, perhaps repeatedly.
+    pub(crate) strangers: Vec<Function>,
 }
 
 /// Memory of the planner, kept from one window to the next.
@@ -24,8 +28,7 @@ pub(crate) struct Plan {
 pub(crate) struct Planner {
     /// Who first said that it would change a place.
     changers: std::collections::HashMap<u64, u32, BuildHasherDefault<Mixed>>,
-    changes: Vec<Place>,
-    credits: Vec<Place>,
+    expected: Expected,
     /// Ether that candidates give to accounts: it matters only if somebody changes or spends from them.
     all_credits: Vec<(u32, Place)>,
     weights: Vec<u64>,
@@ -44,15 +47,16 @@ impl Planner {
         self.weights.clear();
         let mut sets = DisjointSets::new(candidates.len());
         for (index, candidate) in candidates.iter().enumerate() {
-            let weight = forecast.of(&candidate.transaction, &mut self.changes, &mut self.credits);
+            let weight = forecast.of(&candidate.transaction, &mut self.expected);
             self.weights.push(weight);
-            for place in self.changes.drain(..) {
+            for place in self.expected.changes.drain(..) {
                 let first = *self.changers.entry(place.bits()).or_insert(index as u32);
                 if first as usize != index {
                     sets.union(first as usize, index);
                 }
             }
-            self.all_credits.extend(self.credits.drain(..).map(|place| (index as u32, place)));
+            let credits = self.expected.credits.drain(..);
+            self.all_credits.extend(credits.map(|place| (index as u32, place)));
         }
         for (index, place) in &self.all_credits {
             if let Some(first) = self.changers.get(&place.bits()) {
@@ -99,7 +103,8 @@ impl Planner {
             picks[lane_of[index] as usize].push(index as u32);
         }
         let weight_max = loads.into_iter().max().unwrap_or_default();
-        Plan { lanes: picks, lane_of, weight, weight_max }
+        let strangers = std::mem::take(&mut self.expected.strangers);
+        Plan { lanes: picks, lane_of, weight, weight_max, strangers }
     }
 }
 
