@@ -24,7 +24,18 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// What the process exits with when all that is wrong is mended by starting it again: `EX_TEMPFAIL` of `sysexits.h`.
 const RESTART_NEEDED: u8 = 75;
 
+/// Blocks take and free the same memory again and again. Left alone, the allocator gives it back to the system after a
+/// hundredth of a second, and the system clears it before it gives it out again: a tenth of a block's time.
+#[expect(unsafe_code, reason = "the allocator is written in C")]
+fn keep_memory() {
+    const PURGE_DELAY: libmimalloc_sys::mi_option_t = 15;
+    const MILLISECONDS: std::ffi::c_long = 10_000;
+    // SAFETY: it sets a number, which may be done at any time.
+    unsafe { libmimalloc_sys::mi_option_set(PURGE_DELAY, MILLISECONDS) };
+}
+
 fn main() -> ExitCode {
+    keep_memory();
     let result = match Cli::parse().command {
         Command::Dev(args) => dev(*args),
         Command::Devnet(args) => devnet(*args),

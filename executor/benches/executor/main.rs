@@ -47,7 +47,16 @@ use crate::{
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// As the sequencer has it: what a block has freed, the next one takes, without asking the system in between.
+#[expect(unsafe_code, reason = "the allocator is written in C")]
+fn keep_memory() {
+    const PURGE_DELAY: libmimalloc_sys::mi_option_t = 15;
+    // SAFETY: it sets a number, which may be done at any time.
+    unsafe { libmimalloc_sys::mi_option_set(PURGE_DELAY, 10_000) };
+}
+
 fn main() {
+    keep_memory();
     let args = Args::parse();
     println!("# seed {}", args.seed);
     for workload in workloads::all().iter().filter(|workload| args.wants(workload.name)) {

@@ -2,23 +2,23 @@
 //!
 //! The executor's scheduler is played through, window by window: candidates are planned one after the other, lanes are
 //! handed out one after the other and run side by side, the last one that comes back ends the stage, and all that they
-//! touched is joined one key after the other; a window that did not pay makes the next ones run alone. What a
+//! touched is joined one key after the other; a window that would not pay so runs alone. What a
 //! transaction costs and whom it really meets was traced; what planning, handing over, joining and the rest cost was
 //! measured with two threads, and so was how much longer transactions take there. A simulation of two threads stands
 //! beside the real figure. What it cannot know is how caches and memory of a larger machine behave.
 
-mod governor;
 mod window;
 
 use std::time::Duration;
 
 use millrace_executor::ExecutorStats;
 
-use self::{
-    governor::Governor,
-    window::{Spread, Window, windows},
-};
+use self::window::{Spread, Window, windows};
 use crate::trace::Traced;
+
+/// As the executor has it: a window has to weigh this much, in gas, and promise this much over one lane.
+const WEIGHT_MIN: u64 = 1_000_000;
+const PROMISE_MIN_PERCENT: u64 = 125;
 
 /// What was measured of a workload, in microseconds a round.
 #[derive(Debug, Clone, Copy)]
@@ -99,41 +99,26 @@ impl<'a> Simulation<'a> {
 
     /// How many microseconds a round takes with so many threads.
     pub(crate) fn run(&self, threads: usize) -> f64 {
-        /// The governor remembers earlier rounds, so one round is not like the next.
-        const ROUNDS: u32 = 8;
-        let spreads: Vec<_> = self.windows.iter().map(|window| window.spread(threads)).collect();
-        let mut governor = Governor::default();
-        let mut round = || -> f64 {
-            let windows = self.windows.iter().zip(&spreads);
-            windows.map(|(window, spread)| self.play(window, spread, threads, &mut governor)).sum()
-        };
-        // The first one is not measured in reality either.
-        round();
-        (0..ROUNDS).map(|_| round()).sum::<f64>() / f64::from(ROUNDS)
+        self.windows.iter().map(|window| self.play(window, &window.spread(threads), threads)).sum()
     }
 
     /// How long a window takes.
-    fn play(
-        &self,
-        window: &Window<'_>,
-        spread: &Spread,
-        threads: usize,
-        governor: &mut Governor,
-    ) -> f64 {
+    fn play(&self, window: &Window<'_>, spread: &Spread, threads: usize) -> f64 {
         let Costs { alone, in_lane, plan_per_tx, join_per_key, handover, rest_per_tx, again } =
             self.costs;
         let cost = self.scale * window.cost;
         // Where two threads never came to lanes, nothing is known about what lanes would cost.
-        if threads == 1 || in_lane == 0.0 || !governor.allows() {
+        if threads == 1 || in_lane == 0.0 || window.weight < WEIGHT_MIN {
             return alone * cost;
         }
         let planned = plan_per_tx * window.transactions();
-        if !governor.approves(window.weight, spread.weight_max) {
-            return planned + alone * cost;
-        }
         let ran = in_lane * self.scale * spread.longest + handover * (threads - 1) as f64;
         let joined = join_per_key * spread.keys;
-        governor.judge(planned + ran + joined + again * in_lane * cost < in_lane * cost);
+        let is_promising = 100 * window.weight >= PROMISE_MIN_PERCENT * spread.weight_max;
+        // What the executor tries in vain from time to time comes to a percent or two.
+        if !is_promising || planned + ran + joined + again * in_lane * cost >= in_lane * cost {
+            return alone * cost;
+        }
         planned + ran + joined + rest_per_tx * window.transactions() + again * alone * cost
     }
 }
