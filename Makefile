@@ -56,6 +56,12 @@ differential: ## Compares parallel execution with plain revm on BLOCKS=100000 ma
 	MILLRACE_BLOCKS=$${BLOCKS:-100000} MILLRACE_SEED=$${SEED:-$$RANDOM$$RANDOM} \
 		cargo test --workspace --locked --test it -- --nocapture differential::
 
+.PHONY: miri
+miri: ## Runs the tests of what is unsafe in the executor and the hash under miri, which rustup installs.
+	rustup component add --toolchain nightly miri rust-src
+	MIRIFLAGS=-Zmiri-disable-isolation cargo +nightly miri test --locked -p millrace-keccak
+	MIRIFLAGS=-Zmiri-disable-isolation cargo +nightly miri test --locked -p millrace-executor --lib code_cache
+
 .PHONY: bench
 bench: ## Runs one benchmark: NAME=state-root|kv|executor|mempool|recover|journal|batch.
 	tools/bench.sh "$(NAME)" $(ARGS)

@@ -1,7 +1,8 @@
 //! Made-up blocks on any number of threads, against the oracle.
 //!
 //! `MILLRACE_BLOCKS` says how many (10,000 by default, half of them on a rollup), `MILLRACE_SEED` where to begin: each
-//! chain of blocks has a seed of its own, which a failure prints, and with which that chain comes first.
+//! chain of blocks has a seed of its own, which a failure prints, and with which that chain comes first. Otherwise half of
+//! the chains are always the same, and half are new each time.
 
 mod corrupt;
 mod crowd;
@@ -41,12 +42,18 @@ fn random_rollup_blocks_equal_sequential_execution() {
 }
 
 fn run_chains(family: Family) {
-    let (seed, blocks) = (setting("MILLRACE_SEED", SEED), setting("MILLRACE_BLOCKS", BLOCKS));
+    let blocks = setting("MILLRACE_BLOCKS").unwrap_or(BLOCKS);
     let chains = (blocks / 2).div_ceil(CHAIN_LENGTH).max(1);
-    println!("{chains} chains of {CHAIN_LENGTH} blocks, the first with MILLRACE_SEED={seed}");
+    let runs = match setting("MILLRACE_SEED") {
+        Some(seed) => vec![(seed, chains)],
+        None => vec![(SEED, chains.div_ceil(2)), (rand::random(), chains / 2)],
+    };
     let mut tally = Tally::default();
-    for seed in (0..chains).map(|chain| seed.wrapping_add(chain)) {
-        run_chain(family, seed, &mut tally);
+    for (seed, chains) in runs {
+        println!("{chains} chains of {CHAIN_LENGTH} blocks, the first with MILLRACE_SEED={seed}");
+        for seed in (0..chains).map(|chain| seed.wrapping_add(chain)) {
+            run_chain(family, seed, &mut tally);
+        }
     }
     for threads in 1..=THREADS_MAX {
         tally.dismiss(&replayer(family, threads));
@@ -150,11 +157,11 @@ impl Drop for Announcement {
 }
 
 /// A number from the environment.
-fn setting(name: &str, default: u64) -> u64 {
+fn setting(name: &str) -> Option<u64> {
     #[expect(
         clippy::disallowed_methods,
         reason = "a test's knobs are not the node's configuration"
     )]
-    let value = std::env::var(name);
-    value.map_or(default, |value| value.parse().unwrap())
+    let value = std::env::var(name).ok();
+    value.map(|value| value.parse().unwrap())
 }
