@@ -56,8 +56,12 @@ fn on_l1(l1: &Anvil, hash: &str) -> OnL1 {
     }
 }
 
-/// A block's place in its epoch, and the epoch's number, as its first transaction says it.
+/// A block's place in its epoch, and the epoch's number, as its first transaction says it. Nothing but zeros for the genesis,
+/// which has none.
 pub(super) fn epoch(block: &Value) -> (u64, u64) {
+    if quantity(&block["number"]) == 0 {
+        return (0, 0);
+    }
     let input = hex::decode(text(&block["transactions"][0]["input"])).expect("hex");
     let number = |at: usize| u64::from_be_bytes(input[at..at + 8].try_into().expect("eight bytes"));
     // A selector and two scalars, the sequence number, the timestamp and the number.
