@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    fixture::{Rollup, number, rng, wait_for_safe},
+    fixture::{Rollup, hash, number, rng, wait_for_safe},
     inbox::{self, READABLE},
     load::Load,
 };
@@ -70,7 +70,7 @@ fn a_node_whose_only_endpoint_is_faulty_says_so_and_goes_on_when_it_is_mended() 
     wait_for_health(&node, "doesn't tell");
     load.send(&node.rpc, 20);
     // As long as it takes to believe that somebody else used the batcher's nonces.
-    pass_l1_blocks(&rollup, 8);
+    pass_l1_blocks(&rollup, 6);
     assert!(node.ops("/readyz").contains("doesn't tell"));
     proxy.set(Fault::None);
     wait_for_health(&node, "ok\n");
@@ -81,15 +81,15 @@ fn a_node_whose_only_endpoint_is_faulty_says_so_and_goes_on_when_it_is_mended() 
     let read = |node: &Node| node.metric("millrace_l1_head_number");
     let stuck = read(&node);
     load.send(&node.rpc, 20);
-    pass_l1_blocks(&rollup, 8);
+    pass_l1_blocks(&rollup, 6);
     assert!(read(&node) <= stuck + 1.0, "what it reads is not stale");
     proxy.set(Fault::None);
-    wait_for("L1's head", || (read(&node) > stuck + 8.0).then_some(()));
+    wait_for("L1's head", || (read(&node) > stuck + 5.0).then_some(()));
 
     // Some of its nodes have got stuck, and others have not.
     proxy.set(Fault::Flapping(Tags::of(&rollup.l1)));
     let last = load.send(&node.rpc, 20);
-    pass_l1_blocks(&rollup, 8);
+    pass_l1_blocks(&rollup, 6);
     proxy.set(Fault::None);
     wait_for_safe(&node.rpc, last);
 
@@ -98,6 +98,35 @@ fn a_node_whose_only_endpoint_is_faulty_says_so_and_goes_on_when_it_is_mended() 
     let last = load.send(&node.rpc, 20);
     wait_for_safe(&node.rpc, last);
     proxy.set(Fault::None);
+    assert_unharmed(&rollup, &node);
+}
+
+#[test]
+fn a_node_that_finds_l1_behind_its_own_chain_takes_nothing_back_and_waits() {
+    let rollup = Rollup::deploy();
+    let mut proxy = Proxy::start(&rollup.l1.rpc.url);
+    let node = rollup.sequencer_by(&proxy.url(), &READABLE);
+    let tags = Tags::of(&rollup.l1);
+    let mut load = Load::new(&node.rpc, rng("L1 is behind"));
+    wait_for_safe(&node.rpc, load.send(&node.rpc, 20));
+    pass_l1_blocks(&rollup, 5);
+    load.send(&node.rpc, 20);
+    node.kill();
+
+    proxy.set(Fault::Stale(tags));
+    let node = rollup.sequencer_by(&proxy.url(), &READABLE);
+    let head = node.rpc.block_number();
+    let known = hash(&node.rpc, head);
+    wait_for("the builder to stop", || {
+        (node.metric("millrace_builder_stalled") == 1.0).then_some(())
+    });
+    assert_ne!(node.ops("/readyz"), "ok\n");
+    pass_l1_blocks(&rollup, 5);
+    assert_eq!((node.rpc.block_number(), hash(&node.rpc, head)), (head, known.clone()));
+
+    proxy.set(Fault::None);
+    load.send(&node.rpc, 20);
+    assert_eq!(hash(&node.rpc, head), known);
     assert_unharmed(&rollup, &node);
 }
 
@@ -124,7 +153,9 @@ fn a_node_with_a_second_endpoint_does_without_the_first() {
         wait_for("the fault to be noticed", || (first(noticed) > before).then_some(()));
         let last = load.send(&node.rpc, 20);
         wait_for_safe(&node.rpc, last);
-        pass_l1_blocks(&rollup, 8);
+        if fault == Fault::NullReceipts {
+            pass_l1_blocks(&rollup, 6);
+        }
         assert_eq!(node.ops("/readyz"), "ok\n", "{fault:?}");
     }
     proxy.set(Fault::None);

@@ -1,6 +1,7 @@
 //! A sequencer that is killed between every two steps by which a batch reaches L1.
 
 use alloy_primitives::B256;
+use serde_json::json;
 
 use super::{
     fixture::{Rollup, number, rng},
@@ -167,4 +168,35 @@ fn a_sequencer_killed_between_any_two_steps_posts_nothing_twice_and_skips_nothin
     scene.rollup.verify(&node, last);
     inbox::assert_posted_once(&scene.rollup, last);
     assert_eq!(node.metric("millrace_derivation_contradictions_total"), 0.0);
+}
+
+#[test]
+fn a_sequencer_killed_before_its_better_offer_is_out_makes_it_again() {
+    let rng = rng("a kill between two offers");
+    let rollup = Rollup::deploy();
+    let (l1, proxy) = (&rollup.l1, Proxy::start(&rollup.l1.rpc.url));
+    let posting = [&READABLE[..], &["--batcher-bump-after", "2s"]].concat();
+    let node = rollup.sequencer_by(&proxy.url(), &posting);
+    // The first offer waits in the pool of an L1 that makes no blocks.
+    l1.halt();
+    Load::new(&node.rpc, rng.clone()).send(&node.rpc, 10);
+    wait_for("a transaction under way", || {
+        (node.metric("millrace_batcher_in_flight") > 0.0).then_some(())
+    });
+    proxy.hold(SEND, Way::There);
+    let (better, nonce) = proxy.held_transaction();
+    node.kill();
+    proxy.release();
+
+    let sent = |proxy: &Proxy| proxy.calls()[SEND];
+    let before = sent(&proxy);
+    let node = rollup.sequencer_by(&proxy.url(), &posting);
+    wait_for("the better offer", || (sent(&proxy) > before).then_some(()));
+    let known = |hash: B256| !l1.rpc.call("eth_getTransactionByHash", json!([hash])).is_null();
+    wait_for("it to replace the first one", || known(better).then_some(()));
+    l1.tick();
+    wait_for("its inclusion", || (l1.nonce(rollup.batcher.address()) > nonce).then_some(()));
+    let last = Load::new(&node.rpc, rng).send(&node.rpc, 10);
+    rollup.verify(&node, last);
+    inbox::assert_posted_once(&rollup, last);
 }
