@@ -39,7 +39,7 @@ pub(crate) struct Metrics {
     journal_retries: IntCounterVec,
     blocks_taken_back: IntCounter,
     contradictions: IntCounter,
-    l1_read_number: IntGauge,
+    l1_used_up_number: IntGauge,
     safe_number: IntGauge,
     safe_timestamp: IntGauge,
     finalized_number: IntGauge,
@@ -128,9 +128,9 @@ impl Metrics {
                 "millrace_derivation_contradictions_total",
                 "Blocks derived from L1 that were not the ones that we had."
             )),
-            l1_read_number: register!(IntGauge::new(
+            l1_used_up_number: register!(IntGauge::new(
                 "millrace_derivation_l1_number",
-                "Number of the newest L1 block that derivation has read."
+                "Number of the newest L1 block of which all that it says is derived."
             )),
             safe_number: register!(IntGauge::new(
                 "millrace_safe_number",
@@ -187,8 +187,9 @@ impl Metrics {
         self.contradictions.inc();
     }
 
-    pub(crate) fn l1_read(&self, number: u64) {
-        self.l1_read_number.set(number as i64);
+    /// It goes back when L1 does.
+    pub(crate) fn l1_used_up(&self, number: u64) {
+        self.l1_used_up_number.set(number as i64);
     }
 
     pub(crate) fn safe(&self, block: &L2Ref) {

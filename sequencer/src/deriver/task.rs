@@ -155,6 +155,7 @@ impl Deriver {
     ) -> Result<Ended, DeriverError> {
         let newest = safe.newest().block;
         let start = Start::resumed(newest, read);
+        self.metrics.l1_used_up(read.number);
         let mut derivation = Derivation::new(self.rollup.clone(), start)?;
         let first = start.first_l1(&self.rollup);
         let search = self.search();
@@ -185,6 +186,7 @@ impl Deriver {
                         let batcher = system_config.batcher;
                         let l1_number = used_up.number;
                         (self.on_progress)(Derived { l1_number, safe: derived, batcher });
+                        self.metrics.l1_used_up(l1_number);
                         self.finalize(safe, used_up).await?;
                     }
                     if let Goal::Until(last) = self.goal
@@ -225,7 +227,6 @@ impl Deriver {
                     system_config = block.system_config;
                     self.window.push(&block);
                     self.heads.update(|heads| heads.l1_read = block.header.id());
-                    self.metrics.l1_read(number);
                 }
             }
         }

@@ -1,7 +1,7 @@
 //! What is final: where a node begins again, and what L1 cannot take back.
 
 use super::{
-    fixture::{Rollup, hash, number, rng, wait_until_read},
+    fixture::{Rollup, hash, number, rng, wait_until_derived},
     load::Load,
 };
 use crate::support::node::{Node, wait_for};
@@ -48,7 +48,7 @@ fn nodes_begin_again_at_the_final_block_and_keep_it() {
     // A deeper one would take back what is final.
     wait_for("blocks to be final", || (finalized(&node) >= second).then_some(()));
     l1.halt();
-    wait_until_read(l1, &node);
+    wait_until_derived(l1, &node);
     let (last, last_hash) = (finalized(&node), hash(&node.rpc, finalized(&node)));
     l1.reorg(12);
     l1.mine(1);

@@ -216,19 +216,11 @@ pub(super) fn hash(rpc: &Rpc, number: u64) -> String {
     block["hash"].as_str().unwrap_or_else(|| panic!("no block {number}")).to_owned()
 }
 
-/// Waits until a node has read all that L1 has, which stands still.
-pub(super) fn wait_until_read(l1: &Anvil, node: &Node) {
-    wait_for("L1 to be read", || {
+/// Waits until a node has derived all that L1 says, which stands still.
+pub(super) fn wait_until_derived(l1: &Anvil, node: &Node) {
+    wait_for("L1 to be used up", || {
         (node.metric("millrace_derivation_l1_number") == l1.number("latest") as f64).then_some(())
     });
-}
-
-/// Waits until a node has derived all that L1 says, which stands still but for one more block.
-pub(super) fn wait_until_derived(l1: &Anvil, node: &Node) {
-    wait_until_read(l1, node);
-    // It is read when what came before it is used up.
-    l1.mine(1);
-    wait_until_read(l1, node);
 }
 
 /// Waits until L1 vouches for a block.

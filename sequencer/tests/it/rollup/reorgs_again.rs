@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{
     deposits::{deposit_call, epoch},
-    fixture::{ETHER, Rollup, balance, hash, number, rng, wait_for_safe, wait_until_read},
+    fixture::{ETHER, Rollup, balance, hash, number, rng, wait_for_safe, wait_until_derived},
     load::Load,
 };
 use crate::support::{
@@ -83,7 +83,7 @@ fn a_verifier_follows_reorganizations_that_come_one_upon_the_other() {
         let last = load.send(&node.rpc, 50);
         nodes.iter().for_each(|node| wait_for_safe(&node.rpc, last));
         l1.halt();
-        nodes.iter().for_each(|node| wait_until_read(l1, node));
+        nodes.iter().for_each(|node| wait_until_derived(l1, node));
         let before = nodes.map(|node| node.metric(REORGS));
         let (first, second) = (rng.random_range(2..5), rng.random_range(3..8));
         println!("{first} blocks, then {second}; read between: {is_read_between}");
