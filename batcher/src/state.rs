@@ -404,12 +404,27 @@ impl State {
         if self.start_l1.is_some_and(|start| derived.l1_number >= start) {
             self.note_batcher(derived.batcher);
         }
-        let Some(floor) = self.floor else { return };
+        if self.floor.is_none() {
+            return;
+        }
+        self.place_floor();
+        if self.assembly.next() <= derived.safe {
+            self.restart();
+        }
+        self.settle();
+    }
+
+    /// Moves the floor to what is safe by derivation's last word: up at once, and down once there is no doubt.
+    fn place_floor(&mut self) {
+        let (Some(floor), Some(derived)) = (self.floor, self.derived) else { return };
+        let moved = Some(Floor { number: derived.safe, l1_number: derived.l1_number });
         if derived.safe >= floor.number {
-            self.floor = Some(Floor { number: derived.safe, l1_number: derived.l1_number });
-        } else if derived.l1_number >= floor.l1_number + self.config.doubt {
+            self.floor = moved;
+        } else if derived.l1_number >= floor.l1_number + self.config.doubt
+            && self.is_abreast(derived)
+        {
             // What was safe is not any more: L1 was reorganised too deeply for transactions that we still hold.
-            self.floor = Some(Floor { number: derived.safe, l1_number: derived.l1_number });
+            self.floor = moved;
             let first = self.outbox.blocks().map(|(first, _)| first);
             match first {
                 Some(first) if first > derived.safe + 1 => self.abandon(0, Trouble::NotSafe),
@@ -417,10 +432,14 @@ impl State {
                 None => self.restart(),
             }
         }
-        if self.assembly.next() <= derived.safe {
-            self.restart();
-        }
-        self.settle();
+    }
+
+    /// Whether derivation has come as far as L1 does by our own newest look.
+    ///
+    /// While it catches up, as after a start on an L1 that was behind, less is safe by its word than by L1's.
+    fn is_abreast(&self, derived: Derived) -> bool {
+        let head = self.seen.map_or(0, |seen| seen.head.number);
+        (derived.l1_number..=derived.l1_number + self.config.doubt).contains(&head)
     }
 
     /// What we would post while L1 names somebody else counts for nothing, and costs the same. Their key may be about to
@@ -621,6 +640,7 @@ impl State {
         {
             self.abandon(index, Trouble::NotSafe);
         }
+        self.place_floor();
         self.settle();
     }
 
