@@ -63,7 +63,7 @@ miri: ## Runs the tests of what is unsafe in the executor and the hash under mir
 	MIRIFLAGS=-Zmiri-disable-isolation cargo +nightly miri test --locked -p millrace-executor --lib code_cache
 
 .PHONY: bench
-bench: ## Runs one benchmark: NAME=state-root|kv|executor|mempool|recover|journal|batch.
+bench: ## Runs one benchmark: NAME=state-root|kv|executor|mempool|recover|journal|batch|rpc-e2e.
 	tools/bench.sh "$(NAME)" $(ARGS)
 
 .PHONY: conformance

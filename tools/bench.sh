@@ -20,8 +20,13 @@ mempool) run millrace-sequencer mempool "$@" ;;
 recover) run millrace-sequencer recover "$@" ;;
 journal) run millrace-sequencer journal "$@" ;;
 batch) run millrace-batcher batch "$@" ;;
+rpc-e2e)
+    tools/install.sh devnet
+    echo "# $(date -u +%F) commit $(git rev-parse --short HEAD) on $(nproc) cores"
+    exec python3 tools/rpc-e2e.py "$@"
+    ;;
 *)
-    echo "make bench NAME=state-root|kv|executor|mempool|recover|journal|batch" >&2
+    echo "make bench NAME=state-root|kv|executor|mempool|recover|journal|batch|rpc-e2e" >&2
     exit 2
     ;;
 esac

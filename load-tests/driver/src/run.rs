@@ -62,6 +62,8 @@ pub async fn run(
     };
     let mut numbers = B256HashMap::with_capacity_and_hasher(load.hashes.len(), Default::default());
     numbers.extend((0..).zip(&load.hashes).map(|(number, hash)| (*hash, number)));
+    // Signing takes its time, and a server may close a connection on which nothing happens.
+    let mut rpc = Rpc::new(config.endpoint.clone());
     let next = setup::height(&mut rpc).await.map_err(RunError::Height)? + 1;
 
     say("sending");
