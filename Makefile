@@ -57,9 +57,8 @@ differential: ## Compares parallel execution with plain revm on BLOCKS=100000 ma
 		cargo test --workspace --locked --test it -- --nocapture differential::
 
 .PHONY: miri
-miri: ## Runs the tests of what is unsafe in the executor and the hash under miri, which rustup installs.
+miri: ## Runs the tests of what is unsafe in the executor under miri, which rustup installs.
 	rustup component add --toolchain nightly miri rust-src
-	MIRIFLAGS=-Zmiri-disable-isolation cargo +nightly miri test --locked -p millrace-keccak
 	MIRIFLAGS=-Zmiri-disable-isolation cargo +nightly miri test --locked -p millrace-executor --lib code_cache
 
 .PHONY: bench

@@ -30,8 +30,12 @@ pub(crate) struct Forecast {
 /// A function of a contract.
 pub(crate) type Function = (Address, Selector);
 
-/// Past this many functions everything is learned anew, which takes a few calls each.
+/// Past so many functions, or profiles, everything is learned anew, which takes a few calls each.
 const FUNCTIONS_MAX: usize = 1 << 16;
+const PROFILES_MAX: usize = 1 << 12;
+
+/// Of a call that changes more, only the first changes are looked at.
+const CHANGES_MAX: usize = 64;
 
 /// Calls of a function that are looked at, until its forecasts go wrong.
 const SAMPLES: u32 = 32;
@@ -133,7 +137,7 @@ impl Forecast {
         if self.functions.contains_key(&function) {
             return;
         }
-        if self.functions.len() >= FUNCTIONS_MAX {
+        if self.functions.len() >= FUNCTIONS_MAX || self.profiles.len() >= PROFILES_MAX {
             self.functions.clear();
             self.by_code.clear();
             self.profiles.clear();
@@ -167,7 +171,7 @@ impl Forecast {
         profile.gas_used =
             if profile.samples == 0 { gas_used } else { (3 * profile.gas_used + gas_used) / 4 };
         let mut counted = Vec::new();
-        for Seen { address, slot } in changed {
+        for Seen { address, slot } in changed.take(CHANGES_MAX) {
             if slot.is_none() && (address == call.sender || address == call.to) {
                 // The sender is known anyway, and the recipient follows from the value.
                 continue;
