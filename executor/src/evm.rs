@@ -38,7 +38,7 @@ pub(crate) use self::{
     error::{Halt, Stop},
     frozen::Frozen,
     hashes::Preimages,
-    join::{Join, Keep, Redo},
+    join::{Join, Keep, Redo, Verdict},
     overlay::Overlay,
     tx::{EvmTx, Lists, Role},
 };
@@ -157,6 +157,7 @@ impl Machine {
             }
             Err(stop) => {
                 self.discard();
+                self.overlay().forget_misses();
                 Err(stop)
             }
         }
@@ -184,9 +185,12 @@ impl Machine {
     /// Learns what to expect of transactions like the last one.
     fn learn(&mut self) {
         let Context { tx, journaled_state, .. } = &mut self.evm.ctx;
-        if let TxKind::Call(to) = tx.to {
-            let call = Call { sender: tx.caller, to, input: &tx.input };
-            journaled_state.database.learn(call);
+        match tx.to {
+            TxKind::Call(to) => {
+                let call = Call { sender: tx.caller, to, input: &tx.input };
+                journaled_state.database.learn(call);
+            }
+            TxKind::Create => journaled_state.database.forget_misses(),
         }
     }
 

@@ -154,7 +154,7 @@ impl OpenBlock {
     pub fn run(
         &mut self,
         candidates: impl Into<Arc<[Candidate]>>,
-        limits: Limits<'_>,
+        limits: Limits,
     ) -> Result<Group, ExecuteError> {
         let candidates = candidates.into();
         self.group(|block, machine| {
@@ -163,7 +163,7 @@ impl OpenBlock {
             block.receipts.reserve(candidates.len());
             while outcomes.len() < candidates.len() {
                 let next = outcomes.len();
-                if (limits.expired)() {
+                if limits.expired() {
                     let rest = candidates.len() - next;
                     outcomes.extend((0..rest).map(|_| Outcome::DoesNotFit(Full::Time)));
                     break;
@@ -336,7 +336,7 @@ impl OpenBlock {
         machine: &mut Machine,
         candidates: &Arc<[Candidate]>,
         range: Range<usize>,
-        limits: Limits<'_>,
+        limits: Limits,
         keep: Keep,
     ) -> Result<Option<Vec<Attempt>>, ExecuteError> {
         let blueprint = self.blueprint();
@@ -345,6 +345,7 @@ impl OpenBlock {
             range,
             gas_left: self.gas_left(limits),
             data_left: self.data_left(limits),
+            deadline: limits.deadline,
             keep,
         };
         Ok(self.lanes.run(machine, blueprint, window)?)
@@ -356,7 +357,7 @@ impl OpenBlock {
         machine: &mut Machine,
         candidates: &[Candidate],
         attempts: Vec<Attempt>,
-        limits: Limits<'_>,
+        limits: Limits,
         outcomes: &mut Vec<Outcome>,
     ) -> Result<(), ExecuteError> {
         let first = outcomes.len();
@@ -376,7 +377,7 @@ impl OpenBlock {
         }
         self.set_waypoint(machine)?;
         for index in again {
-            if !(limits.expired)() {
+            if !limits.expired() {
                 outcomes[first + index] = self.attempt(machine, &candidates[index], limits)?;
             }
         }
@@ -387,7 +388,7 @@ impl OpenBlock {
         &mut self,
         machine: &mut Machine,
         candidates: &[Candidate],
-        limits: Limits<'_>,
+        limits: Limits,
         outcomes: &mut Vec<Outcome>,
     ) -> Result<(), ExecuteError> {
         let mut stretch_end = self.gas_used + STRETCH_GAS;
@@ -397,7 +398,7 @@ impl OpenBlock {
                 if self.gas_used >= stretch_end {
                     self.set_waypoint(machine)?;
                     stretch_end = self.gas_used + STRETCH_GAS;
-                    if (limits.expired)() {
+                    if limits.expired() {
                         return Ok(());
                     }
                 }
@@ -407,11 +408,11 @@ impl OpenBlock {
         Ok(())
     }
 
-    fn gas_left(&self, limits: Limits<'_>) -> u64 {
+    fn gas_left(&self, limits: Limits) -> u64 {
         limits.gas.min(self.attributes.gas_limit).saturating_sub(self.gas_used)
     }
 
-    fn data_left(&self, limits: Limits<'_>) -> u64 {
+    fn data_left(&self, limits: Limits) -> u64 {
         limits.data_bytes.saturating_sub(self.data_bytes)
     }
 
@@ -432,7 +433,7 @@ impl OpenBlock {
         &mut self,
         machine: &mut Machine,
         candidate: &Candidate,
-        limits: Limits<'_>,
+        limits: Limits,
     ) -> Result<Outcome, ExecuteError> {
         let transaction = &candidate.transaction;
         if transaction.is_deposit() {

@@ -1,6 +1,6 @@
 //! What became of transactions.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use alloy_primitives::{B256, U256};
 use millrace_protocol::{DataSize, OpFork};
@@ -26,28 +26,23 @@ impl Candidate {
 }
 
 /// What a block may hold, besides its gas limit.
-#[derive(Clone, Copy)]
-pub struct Limits<'a> {
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
     /// The most gas that all transactions may use, if less than the block's gas limit.
     pub gas: u64,
     /// The most room, in bytes, that all transactions that are not deposits are estimated to take on L1.
     pub data_bytes: u64,
-    /// Whether no more transactions are to be begun. It is asked every few milliseconds.
-    pub expired: &'a (dyn Fn() -> bool + Sync),
+    /// When no more transactions are to be begun, on whatever thread. Somebody looks every few milliseconds.
+    pub deadline: Option<Instant>,
 }
 
-impl Limits<'static> {
+impl Limits {
     /// Nothing beyond the block's own gas limit.
-    pub const NONE: Self = Self { gas: u64::MAX, data_bytes: u64::MAX, expired: &|| false };
-}
+    pub const NONE: Self = Self { gas: u64::MAX, data_bytes: u64::MAX, deadline: None };
 
-impl std::fmt::Debug for Limits<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { gas, data_bytes, .. } = self;
-        f.debug_struct("Limits")
-            .field("gas", gas)
-            .field("data_bytes", data_bytes)
-            .finish_non_exhaustive()
+    /// Whether the time is up.
+    pub(crate) fn expired(&self) -> bool {
+        self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
     }
 }
 

@@ -41,7 +41,7 @@ pub(crate) use self::{
     stretches::Stretches,
 };
 use self::{
-    governor::Governor,
+    governor::{Governor, LeftAlone},
     lane::LaneRun,
     plan::{Plan, Planner},
     pool::Pool,
@@ -49,7 +49,7 @@ use self::{
 };
 use crate::{
     Candidate, StateError, StateView,
-    evm::{Blueprint, Call, EvmTx, Frozen, Join, Keep, Machine, Overlay, Redo},
+    evm::{Blueprint, Call, EvmTx, Frozen, Join, Keep, Machine, Overlay, Redo, Verdict},
 };
 
 /// Candidates that are looked at together, at most.
@@ -158,6 +158,8 @@ pub(crate) struct Window<'a> {
     pub(crate) range: Range<usize>,
     pub(crate) gas_left: u64,
     pub(crate) data_left: u64,
+    /// When to stop.
+    pub(crate) deadline: Option<Instant>,
     pub(crate) keep: Keep,
 }
 
@@ -194,9 +196,12 @@ impl Lanes {
         let workshop = self.workshop.clone();
         let width = workshop.pool.width();
         let started = Instant::now();
-        let Some(plan) = self.plan(&window, width, started) else {
-            workshop.stats.window_left_alone();
-            return Ok(None);
+        let plan = match self.plan(&window, width, started) {
+            Ok(plan) => plan,
+            Err(why) => {
+                workshop.stats.window_left_alone(why, started.elapsed());
+                return Ok(None);
+            }
         };
         let blueprint = Blueprint { fees: machine.l1_fees()?, ..blueprint };
         let planned = Instant::now();
@@ -207,9 +212,9 @@ impl Lanes {
             let overlay = self.overlay();
             let (frozen, candidates, picks) =
                 (frozen.clone(), window.candidates.clone(), picks.clone());
-            let start = window.range.start;
+            let (start, deadline) = (window.range.start, window.deadline);
             errands.give(id, move || {
-                lane::run(&blueprint, overlay, frozen, &candidates[start..], &picks)
+                lane::run(&blueprint, overlay, frozen, &candidates[start..], &picks, deadline)
             });
         }
         let mut runs: Vec<Option<LaneRun>> = plan.lanes.iter().map(|_| None).collect();
@@ -225,12 +230,13 @@ impl Lanes {
 
         *machine.overlay() = frozen.thaw();
         let gas_ran: u64 = runs.iter().flat_map(|run| &run.attempts).map(Attempt::gas_used).sum();
-        let attempts = self.conclude(machine, &window, &plan, &mut runs)?;
+        let (attempts, met) = self.conclude(machine, &window, &plan, &mut runs)?;
         let gas_kept: u64 = attempts.iter().map(Attempt::gas_used).sum();
         let joined = Instant::now();
         let report = WindowReport {
             candidates: attempts.len(),
             again: attempts.iter().filter(|attempt| matches!(attempt, Attempt::Stopped)).count(),
+            met,
             gas_again: gas_ran - gas_kept,
             gas: gas_ran,
             lane_max: plan.lanes.iter().map(Vec::len).max().unwrap_or_default(),
@@ -247,7 +253,12 @@ impl Lanes {
     }
 
     /// Who runs in which lane, if that promises to pay.
-    fn plan(&mut self, window: &Window<'_>, width: usize, started: Instant) -> Option<Plan> {
+    fn plan(
+        &mut self,
+        window: &Window<'_>,
+        width: usize,
+        started: Instant,
+    ) -> Result<Plan, LeftAlone> {
         let candidates = &window.candidates[window.range.clone()];
         let limits = candidates.iter().map(|next| Forecast::weight_limit(&next.transaction));
         // Most windows of most blocks are far too light, and many far heavier than this: few have to be weighed to the end.
@@ -258,11 +269,13 @@ impl Lanes {
         });
         let weight_limit = weight_limit.last().unwrap_or_default();
         let mut learned = lock(&self.workshop.learned);
-        if width == 1 || !learned.governor.allows(weight_limit, started) {
-            return None;
+        if width == 1 {
+            return Err(LeftAlone::Light);
         }
+        learned.governor.allows(weight_limit, started)?;
         let plan = self.planner.plan(candidates, &learned.forecast, width);
-        learned.governor.approves(&plan, started, Instant::now()).then_some(plan)
+        learned.governor.approves(&plan, started, Instant::now())?;
+        Ok(plan)
     }
 
     /// Ends the block's use of code that others may need.
@@ -277,14 +290,14 @@ impl Lanes {
         idle.unwrap_or_else(Overlay::for_lane)
     }
 
-    /// Puts together what the lanes did, and learns from it.
+    /// Puts together what the lanes did, and learns from it. Tells how many had met, beside what became of all.
     fn conclude(
         &mut self,
         machine: &mut Machine,
         window: &Window<'_>,
         plan: &Plan,
         runs: &mut [LaneRun],
-    ) -> Result<Vec<Attempt>, StateError> {
+    ) -> Result<(Vec<Attempt>, usize), StateError> {
         let mut doomed = window.without_room(plan, runs);
         // Where the order is fixed everything is run again unless everything ran: then nothing may stay of the rest.
         let is_whole = |(run, picks): (&LaneRun, &Vec<u32>)| {
@@ -297,16 +310,23 @@ impl Lanes {
         let mut overlays: Vec<_> = runs.iter_mut().map(|run| &mut run.overlay).collect();
         let redo = self.join.join(machine.overlay(), &mut overlays, &doomed, window.keep)?;
         self.learn(window, plan, runs, &redo);
+        let met = redo.iter().flatten().filter(|verdict| **verdict == Verdict::Met).count();
+        // Who was refused may have waited for somebody in the part of a lane that is missing.
+        let is_whole = runs.iter().zip(&plan.lanes).all(|(run, picks)| run.is_whole(picks));
         let mut lanes = Vec::with_capacity(runs.len());
         for ((run, redo), picks) in runs.iter_mut().zip(redo).zip(&plan.lanes) {
             let mut attempts = std::mem::take(&mut run.attempts);
+            if !is_whole {
+                let refused = |attempt: &&mut Attempt| matches!(attempt, Attempt::Rejected(_));
+                attempts.iter_mut().filter(refused).for_each(|refused| *refused = Attempt::Stopped);
+            }
             if redo.is_empty() {
                 for (recipient, amount) in run.overlay.take_credits() {
                     machine.overlay().credit(recipient, amount);
                 }
             } else {
-                for ((attempt, again), pick) in attempts.iter_mut().zip(redo).zip(picks) {
-                    if again {
+                for ((attempt, verdict), pick) in attempts.iter_mut().zip(redo).zip(picks) {
+                    if verdict != Verdict::Stands {
                         *attempt = Attempt::Stopped;
                     } else if let Attempt::Ran(transaction, ran) = attempt {
                         let tx = EvmTx::signed(transaction, window.candidate(*pick).data_size);
@@ -319,7 +339,9 @@ impl Lanes {
             lanes.push(attempts.into_iter());
         }
         let in_order = plan.lane_of.iter();
-        Ok(in_order.map(|lane| lanes[*lane as usize].next().unwrap_or(Attempt::Stopped)).collect())
+        let attempts =
+            in_order.map(|lane| lanes[*lane as usize].next().unwrap_or(Attempt::Stopped));
+        Ok((attempts.collect(), met))
     }
 
     fn learn(&self, window: &Window<'_>, plan: &Plan, runs: &[LaneRun], redo: &[Redo]) {
@@ -327,15 +349,15 @@ impl Lanes {
         let forecast = &mut learned.forecast;
         forecast.next_window();
         for function in &plan.strangers {
-            let mut codes = runs.iter().map(|run| run.overlay.code_name(&function.0));
-            if let Some(code) = codes.find_map(|code| code) {
+            let code = runs.iter().find_map(|run| run.overlay.known_code(&function.0));
+            if let Some(code) = code {
                 forecast.introduce(*function, code);
             }
         }
         for ((run, redo), picks) in runs.iter().zip(redo).zip(&plan.lanes) {
             let call = |pick: &u32| Call::of(&window.candidate(*pick).transaction);
-            let wrong = redo.iter().zip(picks).filter(|(wrong, _)| **wrong);
-            wrong.filter_map(|(_, pick)| call(pick)).for_each(|call| forecast.was_wrong(call));
+            let met = redo.iter().zip(picks).filter(|(verdict, _)| **verdict == Verdict::Met);
+            met.filter_map(|(_, pick)| call(pick)).for_each(|call| forecast.was_wrong(call));
             // The lane remembers what the last of its transactions hashed.
             let calls = run.attempts.iter().zip(picks).enumerate().rev().take(LESSONS);
             let mut preimages = None;

@@ -273,7 +273,7 @@ mod tests {
         check("millrace_executor_threads 3");
         check("millrace_executor_attempts_total 0");
         check("millrace_executor_windows_total{mode=\"parallel\"} 0");
-        check("millrace_executor_windows_total{mode=\"sequential\"} 0");
+        check("millrace_executor_windows_total{mode=\"light\"} 0");
         check("millrace_executor_stage_seconds_total{stage=\"planning\"} 0");
         check("# TYPE millrace_executor_stretches_total counter");
         check("millrace_journal_waypoints_unusable_total 2");

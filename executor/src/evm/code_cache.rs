@@ -24,6 +24,9 @@ pub(crate) struct CodeCache {
 /// and calling ever new contracts can take.
 const BYTES_MAX: usize = 64 << 20;
 
+/// What a piece of code takes besides its bytes, about: a delegation has 23 of these.
+const OVERHEAD: usize = 256;
+
 impl Default for CodeCache {
     fn default() -> Self {
         Self { codes: B256Map::default(), bytes: 0, empty: empty() }
@@ -58,7 +61,7 @@ impl CodeCache {
             self.codes.clear();
             self.bytes = 0;
         }
-        self.bytes += code.len();
+        self.bytes += code.len() + OVERHEAD;
         self.codes.insert(hash, code);
     }
 }

@@ -45,8 +45,18 @@ struct Placed<'a> {
     slots: Vec<u32>,
 }
 
-/// Which of a lane's transactions must be run again, in the lane's order. Empty: none.
-pub(crate) type Redo = Vec<bool>;
+/// What is to become of a lane's transactions, in the lane's order. Empty: all stand.
+pub(crate) type Redo = Vec<Verdict>;
+
+/// What is to become of a transaction that ran in a lane.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Stands,
+    /// It is run again for another one's sake, or because of what no lane can know.
+    Again,
+    /// It is run again because it met one of another lane: whoever thought that they would not was wrong.
+    Met,
+}
 
 impl Join {
     /// Adds to `below` what the lanes did as far as it stands, and says what does not.
@@ -73,10 +83,12 @@ impl Join {
         let mut redo = vec![Redo::new(); placed.len()];
         if contested {
             for ((lane, redo), doomed) in placed.iter_mut().zip(&mut redo).zip(doomed) {
-                *redo = match keep {
-                    Keep::Independent => self.dependent(lane, doomed),
-                    Keep::AllOrNothing => vec![true; lane.transactions()],
-                };
+                *redo = self.dependent(lane, doomed);
+                if keep == Keep::AllOrNothing {
+                    redo.resize(lane.transactions(), Verdict::Stands);
+                    let stands = redo.iter_mut().filter(|verdict| **verdict == Verdict::Stands);
+                    stands.for_each(|verdict| *verdict = Verdict::Again);
+                }
                 self.leave_out(lane, redo);
             }
         }
@@ -128,11 +140,16 @@ impl Join {
         let mut sets = DisjointSets::new(touches.transactions());
         let mut first_account = vec![u32::MAX; lane.accounts.len()];
         let mut first_slot = vec![u32::MAX; lane.slots.len()];
-        let mut contested = doomed.to_vec();
-        for transaction in 0..touches.transactions() {
+        let mut met = vec![false; touches.transactions()];
+        // Of a lane that was lost, nothing is here.
+        let is_here = |transaction: &usize| *transaction < touches.transactions();
+        let mut causes: Vec<_> = doomed.iter().copied().filter(is_here).collect();
+        for (transaction, met) in met.iter_mut().enumerate() {
             for key in touches.of(transaction) {
-                if self.is_contested(lane, *key) || touches.unknowable().contains(key) {
-                    contested.push(transaction);
+                let is_contested = self.is_contested(lane, *key);
+                *met |= is_contested;
+                if is_contested || touches.unknowable().contains(key) {
+                    causes.push(transaction);
                 }
                 let (access, first) = match key.place() {
                     Ok(place) => (lane.overlay.accounts[place].access, &mut first_account[place]),
@@ -150,24 +167,36 @@ impl Join {
             }
         }
         let mut tainted = vec![false; touches.transactions()];
-        for transaction in &contested {
+        for transaction in &causes {
             tainted[sets.find(*transaction)] = true;
         }
-        let redo = (0..tainted.len()).map(|transaction| tainted[sets.find(transaction)]);
-        if contested.is_empty() { Redo::new() } else { redo.collect() }
+        if causes.is_empty() {
+            return Redo::new();
+        }
+        let verdict = |transaction| match (met[transaction], tainted[sets.find(transaction)]) {
+            (true, _) => Verdict::Met,
+            (false, true) => Verdict::Again,
+            (false, false) => Verdict::Stands,
+        };
+        (0..met.len()).map(verdict).collect()
     }
 
     /// Treats whatever these transactions touched as never touched. Nothing that stands has changed it.
     fn leave_out(&self, lane: &mut Placed<'_>, redo: &Redo) {
         let Some(touches) = lane.overlay.touches.take() else { return };
-        for transaction in (0..redo.len()).filter(|transaction| redo[*transaction]) {
+        let goes = |transaction: &usize| redo[*transaction] != Verdict::Stands;
+        for transaction in (0..redo.len()).filter(goes) {
             for key in touches.of(transaction) {
                 let contested = self.is_contested(lane, *key);
-                let access = match key.place() {
-                    Ok(place) => &mut lane.overlay.accounts[place].access,
-                    Err(place) => &mut lane.overlay.slots[place].access,
+                // A slot of an account that was wiped in the lane has its value from there, whoever only reads it.
+                let (access, is_own) = match key.place() {
+                    Ok(place) => (&mut lane.overlay.accounts[place].access, false),
+                    Err(place) => {
+                        let slot = &mut lane.overlay.slots[place];
+                        (&mut slot.access, slot.epoch > 0)
+                    }
                 };
-                if contested || *access != Access::Read {
+                if contested || is_own || *access != Access::Read {
                     *access = Access::None;
                 }
             }

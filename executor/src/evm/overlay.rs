@@ -225,12 +225,22 @@ impl Overlay {
                 owner.is_some_and(|owner| self.slot_places.contains_key(&slot(*owner)))
             });
         }
+        self.forget_misses();
+    }
+
+    /// Leaves what was hashed lately to nobody to learn from.
+    pub(super) fn forget_misses(&mut self) {
         self.hashes.forget_misses();
     }
 
     /// The name of an account's code, if it was asked for and has any.
-    pub(crate) fn code_name(&self, address: &Address) -> Option<CodeName> {
+    fn code_name(&self, address: &Address) -> Option<CodeName> {
         self.accounts[*self.places.get(address)? as usize].code_name()
+    }
+
+    /// The name of an account's code, if it was asked for; nothing within: it has none.
+    pub(crate) fn known_code(&self, address: &Address) -> Option<Option<CodeName>> {
+        Some(self.accounts[*self.places.get(address)? as usize].code_name())
     }
 
     /// What its transactions lately hashed.
@@ -362,8 +372,9 @@ impl Overlay {
         }
         let payee_before = payee.account.unwrap_or_default();
         let owed = payee.pending.saturating_add(value);
-        if payee_before.bytecode_hash.is_some() || payee_before.balance.checked_add(owed).is_none()
-        {
+        // Several lanes may credit one account: even together they must not overflow.
+        let is_much = payee_before.balance.max(owed) > BALANCE_MAX;
+        if payee_before.bytecode_hash.is_some() || is_much {
             return Ok(false);
         }
         let payer = &mut self.accounts[from as usize];
@@ -606,6 +617,9 @@ fn slot_diffs<'a>(
         (slot.epoch == owner.epoch).then_some((owner.place_in_diff, (slot.key, slot.value)))
     })
 }
+
+/// Past this, transfers go through the EVM, which knows when a balance overflows: 2^192.
+const BALANCE_MAX: U256 = U256::from_limbs([0, 0, 0, 1]);
 
 /// The block's beneficiary and, on a rollup, the vaults.
 pub(crate) type FeeRecipients = [Address; 4];

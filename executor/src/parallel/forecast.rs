@@ -23,6 +23,8 @@ pub(crate) struct Forecast {
     functions: HashMap<Function, u32>,
     /// The same by the contract's code.
     by_code: HashMap<CodeFunction, u32>,
+    /// How many functions of some code have profiles of their own.
+    selectors: HashMap<CodeName, usize>,
     profiles: Vec<Profile>,
     window: u64,
 }
@@ -33,6 +35,12 @@ pub(crate) type Function = (Address, Selector);
 /// Past so many functions, or profiles, everything is learned anew, which takes a few calls each.
 const FUNCTIONS_MAX: usize = 1 << 16;
 const PROFILES_MAX: usize = 1 << 12;
+
+/// Functions of some code that have profiles of their own. Calldata may begin with whatever its sender likes, so the rest,
+/// and all that accounts without code are sent, share one.
+const SELECTORS_MAX: usize = 128;
+const OTHERS: Selector = [0; 4];
+const CODELESS: CodeName = 0;
 
 /// Of a call that changes more, only the first changes are looked at.
 const CHANGES_MAX: usize = 64;
@@ -99,18 +107,25 @@ pub(crate) struct Seen {
 /// How long a transaction will take, in units of gas of a contract call; a plain transfer is far cheaper than its gas.
 const TRANSFER_WEIGHT: u64 = 4_000;
 
+/// For a creation, whose gas goes into storing code and takes little time: limits are often far higher.
+const CREATION_WEIGHT: u64 = 500_000;
+
 impl Forecast {
     /// What a transaction will weigh, at most.
     pub(super) fn weight_limit(transaction: &Transaction) -> u64 {
-        let limit = transaction.gas_limit();
-        if transaction.input().is_empty() { limit.min(TRANSFER_WEIGHT) } else { limit }
+        let most = match transaction.kind() {
+            TxKind::Create => CREATION_WEIGHT,
+            TxKind::Call(_) if transaction.input().is_empty() => TRANSFER_WEIGHT,
+            TxKind::Call(_) => u64::MAX,
+        };
+        transaction.gas_limit().min(most)
     }
 
     /// The places that a transaction will change, and what it will weigh.
     pub(super) fn of(&self, transaction: &Transaction, expected: &mut Expected) -> u64 {
         let sender = transaction.sender();
         expected.changes.push(Place::account(&sender));
-        let TxKind::Call(to) = transaction.kind() else { return transaction.gas_limit() };
+        let TxKind::Call(to) = transaction.kind() else { return Self::weight_limit(transaction) };
         let input = transaction.input();
         if !transaction.value().is_zero() {
             let places =
@@ -132,17 +147,28 @@ impl Forecast {
         profile.gas_used.min(transaction.gas_limit())
     }
 
-    /// Makes a function known, of a contract with this code.
-    pub(crate) fn introduce(&mut self, function: Function, code: CodeName) {
+    /// Makes a function known, of a contract with this code, or of an account without any.
+    pub(crate) fn introduce(&mut self, function: Function, code: Option<CodeName>) {
         if self.functions.contains_key(&function) {
             return;
         }
         if self.functions.len() >= FUNCTIONS_MAX || self.profiles.len() >= PROFILES_MAX {
             self.functions.clear();
             self.by_code.clear();
+            self.selectors.clear();
             self.profiles.clear();
         }
-        let index = *self.by_code.entry((code, function.1)).or_insert_with(|| {
+        let of_code = match code {
+            Some(code) => {
+                let known = self.selectors.entry(code).or_default();
+                let is_new = !self.by_code.contains_key(&(code, function.1));
+                let has_room = *known < SELECTORS_MAX;
+                *known += usize::from(is_new && has_room);
+                (code, if is_new && !has_room { OTHERS } else { function.1 })
+            }
+            None => (CODELESS, OTHERS),
+        };
+        let index = *self.by_code.entry(of_code).or_insert_with(|| {
             self.profiles.push(Profile::new());
             self.profiles.len() as u32 - 1
         });
@@ -352,7 +378,7 @@ mod tests {
         let code = 77;
         let call = |to: Address| Call { sender: SENDER, to, input: &input };
         for pool in pools {
-            forecast.introduce((pool, call(pool).selector()), code);
+            forecast.introduce((pool, call(pool).selector()), Some(code));
         }
         let reserve = U256::from(8);
         let changed = [Seen { address: pools[0], slot: Some(reserve) }];
@@ -366,12 +392,36 @@ mod tests {
     }
 
     #[test]
+    fn a_call_that_changes_very_much_teaches_little() {
+        let mut forecast = Forecast::default();
+        let input = words([0, 0]);
+        let call = Call { sender: SENDER, to: CONTRACT, input: &input };
+        forecast.introduce((CONTRACT, call.selector()), Some(1));
+        for lesson in 0..100_u64 {
+            let slots = (0..20_000_u64).map(|slot| U256::from((lesson << 32) + slot));
+            let changed = slots.map(|slot| Seen { address: CONTRACT, slot: Some(slot) });
+            forecast.learn(call, 1, changed, &Preimages::default());
+            assert!(forecast.profiles[0].rules.len() <= 4 * RULES_KEPT);
+        }
+    }
+
+    #[test]
+    fn whatever_calldata_begins_with_profiles_stay_few() {
+        let mut forecast = Forecast::default();
+        for selector in 1..10_000_u32 {
+            forecast.introduce((CONTRACT, selector.to_be_bytes()), Some(1));
+            forecast.introduce((SENDER, selector.to_be_bytes()), None);
+        }
+        assert_eq!(forecast.profiles.len(), SELECTORS_MAX + 2);
+    }
+
+    #[test]
     fn enough_samples_are_enough_until_a_forecast_is_wrong() {
         let mut forecast = Forecast::default();
         let input = words([0, 0]);
         let call = Call { sender: SENDER, to: CONTRACT, input: &input };
         assert!(!forecast.wants(call), "nobody knows its code");
-        forecast.introduce((CONTRACT, call.selector()), 1);
+        forecast.introduce((CONTRACT, call.selector()), Some(1));
         let samples = |forecast: &mut Forecast| {
             let mut count = 0;
             while forecast.wants(call) {

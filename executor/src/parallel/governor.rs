@@ -13,8 +13,22 @@ const PROMISE_MIN: u64 = 125;
 /// A pause is so many times as long as what was lost, once several attempts in a row have failed.
 const CAUTION_MAX: u32 = 64;
 
+/// The longest pause: a machine that stood still for once must not end speculation.
+const PAUSE_MAX: Duration = Duration::from_secs(1);
+
 /// What was saved may be lost again without a pause, but not more than this.
 const CREDIT_MAX: Duration = Duration::from_millis(5);
+
+/// Why a window runs sequentially.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum LeftAlone {
+    /// There is too little to do, or only one thread.
+    Light,
+    /// One lane would have nearly all of it.
+    Unpromising,
+    /// Lanes did not pay lately.
+    Paused,
+}
 
 /// Decides window by window, by the time that lanes saved or lost so far.
 ///
@@ -38,19 +52,32 @@ impl Governor {
     }
 
     /// Whether to make a plan at all, for candidates that weigh this at most: planning costs time too.
-    pub(super) fn allows(&mut self, weight_limit: u64, now: Instant) -> bool {
-        self.eager
-            || weight_limit >= WEIGHT_MIN && self.pause_until.is_none_or(|until| now >= until)
+    pub(super) fn allows(&self, weight_limit: u64, now: Instant) -> Result<(), LeftAlone> {
+        if self.eager {
+            return Ok(());
+        }
+        if weight_limit < WEIGHT_MIN {
+            return Err(LeftAlone::Light);
+        }
+        let is_over = self.pause_until.is_none_or(|until| now >= until);
+        if is_over { Ok(()) } else { Err(LeftAlone::Paused) }
     }
 
     /// Whether a plan promises enough, which took from then until now.
-    pub(super) fn approves(&mut self, plan: &Plan, started: Instant, now: Instant) -> bool {
-        let promises =
-            plan.weight >= WEIGHT_MIN && 100 * plan.weight >= PROMISE_MIN * plan.weight_max;
-        if !promises && !self.eager {
-            self.lose(now - started, now);
-        }
-        promises || self.eager
+    pub(super) fn approves(
+        &mut self,
+        plan: &Plan,
+        started: Instant,
+        now: Instant,
+    ) -> Result<(), LeftAlone> {
+        let why = match () {
+            () if self.eager => return Ok(()),
+            () if plan.weight < WEIGHT_MIN => LeftAlone::Light,
+            () if 100 * plan.weight < PROMISE_MIN * plan.weight_max => LeftAlone::Unpromising,
+            () => return Ok(()),
+        };
+        self.lose(now - started, now);
+        Err(why)
     }
 
     /// Learns how a window came out: the lanes' own time is about what one thread would have taken.
@@ -72,7 +99,7 @@ impl Governor {
         self.credit = self.credit.saturating_sub(lost);
         if !uncovered.is_zero() {
             self.caution = (2 * self.caution).clamp(1, CAUTION_MAX);
-            self.pause_until = Some(now + self.caution * uncovered);
+            self.pause_until = Some(now + (self.caution * uncovered).min(PAUSE_MAX));
         }
     }
 }
@@ -93,20 +120,20 @@ mod tests {
     }
 
     /// How long it will not try, to the millisecond.
-    fn pause(governor: &mut Governor, now: Instant) -> u32 {
-        (0..).find(|wait| governor.allows(u64::MAX, now + *wait * MILLI)).unwrap()
+    fn pause(governor: &Governor, now: Instant) -> u32 {
+        (0..).find(|wait| governor.allows(u64::MAX, now + *wait * MILLI).is_ok()).unwrap()
     }
 
     #[test]
     fn pauses_grow_while_it_does_not_pay_and_end_when_it_does() {
         let (mut governor, now) = (Governor::default(), Instant::now());
         for expected in [0, 2, 4, 8, 16, 32, 64, 128, 128] {
-            assert_eq!(pause(&mut governor, now), expected);
+            assert_eq!(pause(&governor, now), expected);
             governor.judge(&report(10, 12), now);
         }
         governor.judge(&report(10, 9), now);
         governor.judge(&report(10, 12), now);
-        assert_eq!(pause(&mut governor, now), 1, "all but what was saved");
+        assert_eq!(pause(&governor, now), 1, "all but what was saved");
     }
 
     #[test]
@@ -114,9 +141,9 @@ mod tests {
         let (mut governor, now) = (Governor::default(), Instant::now());
         governor.judge(&report(10, 6), now);
         governor.judge(&report(10, 13), now);
-        assert_eq!(pause(&mut governor, now), 0);
+        assert_eq!(pause(&governor, now), 0);
         governor.judge(&report(10, 13), now);
-        assert_eq!(pause(&mut governor, now), 2);
+        assert_eq!(pause(&governor, now), 2);
     }
 
     #[test]
@@ -126,25 +153,26 @@ mod tests {
             governor.judge(&report(10, 6), now);
         }
         governor.judge(&report(10, 16), now);
-        assert_eq!(pause(&mut governor, now), 1);
+        assert_eq!(pause(&governor, now), 1);
     }
 
     #[test]
     fn what_runs_again_counts_by_its_gas() {
         let (mut governor, now) = (Governor::default(), Instant::now());
         governor.judge(&WindowReport { gas_again: 400_000, ..report(10, 6) }, now);
-        assert_eq!(pause(&mut governor, now), 0);
+        assert_eq!(pause(&governor, now), 0);
         governor.judge(&WindowReport { gas_again: 500_000, ..report(10, 6) }, now);
-        assert_eq!(pause(&mut governor, now), 1);
+        assert_eq!(pause(&governor, now), 1);
     }
 
     #[test]
     fn light_windows_and_one_heavy_lane_are_not_worth_it() {
         let (mut governor, now) = (Governor::default(), Instant::now());
-        assert!(!governor.allows(WEIGHT_MIN - 1, now));
+        assert_eq!(governor.allows(WEIGHT_MIN - 1, now), Err(LeftAlone::Light));
         let plan = |weight_max| Plan { weight: 10 * WEIGHT_MIN, weight_max, ..Plan::default() };
-        assert!(governor.approves(&plan(5 * WEIGHT_MIN), now, now));
-        assert!(!governor.approves(&plan(9 * WEIGHT_MIN), now, now + MILLI));
-        assert_eq!(pause(&mut governor, now + MILLI), 1);
+        assert_eq!(governor.approves(&plan(5 * WEIGHT_MIN), now, now), Ok(()));
+        let heavy = governor.approves(&plan(9 * WEIGHT_MIN), now, now + MILLI);
+        assert_eq!(heavy, Err(LeftAlone::Unpromising));
+        assert_eq!(pause(&governor, now + MILLI), 1);
     }
 }

@@ -5,7 +5,7 @@
 //! take:  watch the count for a moment ─► lock ─► pop, or sleep until woken
 //! ```
 //!
-//! The lock protects everything; the counter only tells when taking it may be worth while. `tests/handover.rs` lets loom
+//! The lock protects everything; the counter only tells when taking it may be worth while. `tests/it/threads.rs` lets loom
 //! try every interleaving of this file.
 
 use std::collections::VecDeque;

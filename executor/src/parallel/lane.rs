@@ -37,14 +37,21 @@ impl Attempt {
 /// What a lane brings back.
 pub(crate) struct LaneRun {
     pub(crate) overlay: Overlay,
-    /// One for each pick, in order.
+    /// One for each pick, in order, up to where the lane came.
     pub(crate) attempts: Vec<Attempt>,
     pub(crate) busy: Duration,
 }
 
 impl LaneRun {
+    /// Whether it came through all its picks.
+    pub(crate) fn is_whole(&self, picks: &[u32]) -> bool {
+        let ended = self.attempts.last();
+        self.attempts.len() == picks.len() && !matches!(ended, Some(Attempt::Stopped))
+    }
+
     /// In place of a lane that did not come back.
-    pub(crate) fn lost(overlay: Overlay) -> Self {
+    pub(crate) fn lost(mut overlay: Overlay) -> Self {
+        overlay.clear();
         Self { overlay, attempts: Vec::new(), busy: Duration::ZERO }
     }
 }
@@ -56,6 +63,7 @@ pub(crate) fn run(
     frozen: Arc<Frozen>,
     candidates: &[Candidate],
     picks: &[u32],
+    deadline: Option<Instant>,
 ) -> LaneRun {
     let start = Instant::now();
     overlay.reset(frozen);
@@ -63,6 +71,9 @@ pub(crate) fn run(
     let mut attempts = Vec::with_capacity(picks.len());
     for (index, pick) in picks.iter().enumerate() {
         if index % LOOK_AHEAD == 0 {
+            if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                break;
+            }
             let next = picks[index..].iter().take(LOOK_AHEAD);
             let next = next.map(|pick| &*candidates[*pick as usize].transaction);
             machine.overlay().look_ahead(next);

@@ -3,6 +3,12 @@
 //! Two places that share a name are only taken for one: their transactions come into one lane without need. Nothing is
 //! ever proved by a name.
 
+use std::{
+    collections::hash_map::RandomState,
+    hash::{BuildHasher, Hasher},
+    sync::LazyLock,
+};
+
 use alloy_primitives::{Address, U256};
 
 /// The name of an account or slot.
@@ -45,9 +51,14 @@ fn limbs(address: &Address) -> [u64; 3] {
     [a, b, c]
 }
 
+/// Senders choose the words that names are made of: without keys of this process they could give many the same.
+static KEYS: LazyLock<(u64, u64)> = LazyLock::new(|| {
+    let key = || RandomState::new().build_hasher().finish();
+    (key(), key())
+});
+
 /// Multiplies to twice the width and folds the halves: every bit of either number reaches every bit of the result.
 fn mix(one: u64, other: u64) -> u64 {
-    let product =
-        u128::from(one ^ 0x9e37_79b9_7f4a_7c15) * u128::from(other ^ 0xc2b2_ae3d_27d4_eb4f);
+    let product = u128::from(one ^ KEYS.0) * u128::from(other ^ KEYS.1);
     product as u64 ^ (product >> 64) as u64
 }

@@ -5,19 +5,27 @@ use std::{
     time::Duration,
 };
 
+use super::governor::LeftAlone;
+
 /// What executing in parallel has come to since the executor was made. All of it only grows.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ExecutorStats {
     /// Windows whose candidates ran in lanes.
     pub windows_parallel: u64,
-    /// Windows that ran sequentially, because lanes would not have paid.
-    pub windows_sequential: u64,
+    /// Windows that ran sequentially because there was too little to do, or only one thread.
+    pub windows_light: u64,
+    /// Windows that ran sequentially because one lane would have had nearly all of it.
+    pub windows_unpromising: u64,
+    /// Windows that ran sequentially because lanes had not paid lately.
+    pub windows_paused: u64,
     /// Candidates that ran in lanes.
     pub attempts: u64,
     /// Attempts that stood.
     pub committed: u64,
     /// Attempts that were run again: their forecast was wrong, or the block was full.
     pub re_executed: u64,
+    /// Attempts of those that met one of another lane, which their forecasts had not said.
+    pub mispredicted: u64,
     /// Lanes lost to a panic.
     pub panics: u64,
     /// Lanes that ran.
@@ -44,6 +52,8 @@ pub(super) struct WindowReport {
     pub(super) candidates: usize,
     /// Candidates to be run again.
     pub(super) again: usize,
+    /// Candidates that met one of another lane.
+    pub(super) met: usize,
     /// The gas that lanes used, and how much of that has to be used again.
     pub(super) gas: u64,
     pub(super) gas_again: u64,
@@ -59,9 +69,12 @@ pub(super) struct WindowReport {
 #[derive(Debug, Default)]
 pub(super) struct Stats {
     windows_parallel: AtomicU64,
-    windows_sequential: AtomicU64,
+    windows_light: AtomicU64,
+    windows_unpromising: AtomicU64,
+    windows_paused: AtomicU64,
     attempts: AtomicU64,
     re_executed: AtomicU64,
+    mispredicted: AtomicU64,
     panics: AtomicU64,
     lanes: AtomicU64,
     longest_lanes: AtomicU64,
@@ -74,8 +87,14 @@ pub(super) struct Stats {
 }
 
 impl Stats {
-    pub(super) fn window_left_alone(&self) {
-        add(&self.windows_sequential, 1);
+    pub(super) fn window_left_alone(&self, why: LeftAlone, planning: Duration) {
+        let windows = match why {
+            LeftAlone::Light => &self.windows_light,
+            LeftAlone::Unpromising => &self.windows_unpromising,
+            LeftAlone::Paused => &self.windows_paused,
+        };
+        add(windows, 1);
+        add_time(&self.planning_ns, planning);
     }
 
     pub(super) fn panicked(&self) {
@@ -91,6 +110,7 @@ impl Stats {
         add(&self.windows_parallel, 1);
         add(&self.attempts, report.candidates as u64);
         add(&self.re_executed, report.again as u64);
+        add(&self.mispredicted, report.met as u64);
         add(&self.lanes, report.lanes as u64);
         add(&self.longest_lanes, report.lane_max as u64);
         add_time(&self.planning_ns, report.planning);
@@ -105,10 +125,13 @@ impl Stats {
         let (attempts, re_executed) = (count(&self.attempts), count(&self.re_executed));
         ExecutorStats {
             windows_parallel: count(&self.windows_parallel),
-            windows_sequential: count(&self.windows_sequential),
+            windows_light: count(&self.windows_light),
+            windows_unpromising: count(&self.windows_unpromising),
+            windows_paused: count(&self.windows_paused),
             attempts,
             committed: attempts.saturating_sub(re_executed),
             re_executed,
+            mispredicted: count(&self.mispredicted),
             panics: count(&self.panics),
             lanes: count(&self.lanes),
             longest_lanes: count(&self.longest_lanes),

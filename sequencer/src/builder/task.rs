@@ -212,8 +212,7 @@ impl Builder {
                 }
                 continue;
             }
-            let expired = || Instant::now() >= deadline;
-            let limits = Limits { expired: &expired, ..Limits::NONE };
+            let limits = Limits { deadline: Some(deadline), ..Limits::NONE };
             let group = block.run(candidates.clone(), limits)?;
             shown.add(block, &group);
             // Readers first: the pool forgets senders as their transactions leave, and then asks the open block.

@@ -40,10 +40,13 @@ impl ExecutorFigures {
         // Every figure is named, so that one that is added cannot be forgotten here.
         let ExecutorStats {
             windows_parallel,
-            windows_sequential,
+            windows_light,
+            windows_unpromising,
+            windows_paused,
             attempts,
             committed,
             re_executed,
+            mispredicted,
             panics,
             lanes,
             longest_lanes,
@@ -68,17 +71,20 @@ impl ExecutorFigures {
         };
         vec![
             windows("parallel", windows_parallel),
-            windows("sequential", windows_sequential),
+            windows("light", windows_light),
+            windows("unpromising", windows_unpromising),
+            windows("paused", windows_paused),
             plain("attempts_total", "Candidates executed in lanes.", attempts as f64),
-            plain(
-                "committed_total",
-                "Attempts that stood: what was forecast about them was right.",
-                committed as f64,
-            ),
+            plain("committed_total", "Attempts that stood.", committed as f64),
             plain(
                 "re_executed_total",
-                "Attempts that were executed again: a forecast was wrong, or the block was full.",
+                "Attempts that were executed again, for whatever reason: some had met, the block was full, a lane was lost.",
                 re_executed as f64,
+            ),
+            plain(
+                "mispredicted_total",
+                "Attempts that met one of another lane: what was forecast was wrong.",
+                mispredicted as f64,
             ),
             plain("panics_total", "Lanes or stretches lost to a panic.", panics as f64),
             plain("lanes_total", "Lanes executed.", lanes as f64),

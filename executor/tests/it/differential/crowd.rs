@@ -5,10 +5,8 @@ mod errands;
 
 use std::{
     collections::HashMap,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::Arc,
+    time::{Duration, Instant},
 };
 
 use alloy_primitives::{Address, U256};
@@ -80,7 +78,7 @@ impl<'a> Crowd<'a> {
     }
 
     /// All transactions, in groups of varying sizes.
-    pub(super) fn groups(&mut self) -> Vec<(Vec<Candidate>, Limits<'static>)> {
+    pub(super) fn groups(&mut self) -> Vec<(Vec<Candidate>, Limits)> {
         let count = match self.dice.random_range(0..100) {
             0..70 => self.dice.random_range(1..=12),
             70..97 => self.dice.random_range(12..=50),
@@ -104,7 +102,7 @@ impl<'a> Crowd<'a> {
         groups
     }
 
-    fn limits(&mut self) -> Limits<'static> {
+    fn limits(&mut self) -> Limits {
         let gas = match self.chance(0.1) {
             true => self.dice.random_range(50_000..5_000_000),
             false => u64::MAX,
@@ -113,13 +111,12 @@ impl<'a> Crowd<'a> {
             true => self.dice.random_range(50..3_000),
             false => u64::MAX,
         };
-        // The time is up when it is asked for the third time, whoever asks.
-        static ASKED: AtomicU64 = AtomicU64::new(0);
-        let expired: &(dyn Fn() -> bool + Sync) = match self.chance(0.02) {
-            true => &|| ASKED.fetch_add(1, Ordering::Relaxed) % 3 == 2,
-            false => &|| false,
-        };
-        Limits { gas, data_bytes, expired }
+        // Some time while the block is built: the one thing here that no seed repeats.
+        let deadline = self
+            .chance(0.02)
+            .then(|| self.dice.random_range(0..20_000))
+            .map(|micros| Instant::now() + Duration::from_micros(micros));
+        Limits { gas, data_bytes, deadline }
     }
 
     fn candidate(&mut self) -> Candidate {

@@ -51,7 +51,7 @@ pub(super) struct Scene {
 pub(super) struct Plan {
     pub(super) attributes: BlockAttributes,
     pub(super) deposits: Vec<Arc<Transaction>>,
-    pub(super) groups: Vec<(Vec<Candidate>, Limits<'static>)>,
+    pub(super) groups: Vec<(Vec<Candidate>, Limits)>,
 }
 
 impl Scene {

@@ -92,9 +92,11 @@ impl Tally {
         assert_eq!(stats.panics, 0, "lanes were lost to panics");
         for (what, count) in [
             ("windows in lanes", stats.windows_parallel),
-            ("windows in order", stats.windows_sequential),
+            ("windows left alone", stats.windows_light + stats.windows_unpromising),
+            ("windows in a pause", stats.windows_paused),
             ("attempts", stats.attempts),
             ("attempts in vain", stats.re_executed),
+            ("meetings of lanes", stats.mispredicted),
             ("stretches kept", stats.stretches_kept),
             ("stretches broken", stats.stretches_broken),
         ] {

@@ -28,7 +28,7 @@ pub(crate) struct Build {
 #[derive(Debug)]
 pub(crate) struct Round {
     pub(crate) candidates: Vec<Candidate>,
-    pub(crate) limits: Limits<'static>,
+    pub(crate) limits: Limits,
     pub(crate) group: Group,
     /// Where its transactions begin and end in the block.
     pub(crate) start: usize,
@@ -43,7 +43,7 @@ pub(crate) fn build(
     attributes: &BlockAttributes,
     before: Arc<dyn StateView>,
     deposits: &[Arc<Transaction>],
-    groups: Vec<(Vec<Candidate>, Limits<'static>)>,
+    groups: Vec<(Vec<Candidate>, Limits)>,
 ) -> Build {
     let mut open = executor.open(attributes.clone(), before).unwrap();
     let mut rounds = Vec::new();
@@ -124,7 +124,7 @@ struct Progress {
 
 impl Progress {
     /// What is in the way of a transaction at this point.
-    fn obstacle(&self, built: &Build, limits: Limits<'_>, candidate: &Candidate) -> Option<Full> {
+    fn obstacle(&self, built: &Build, limits: Limits, candidate: &Candidate) -> Option<Full> {
         let gas_max = limits.gas.min(built.attributes.gas_limit);
         let gas_limit = candidate.transaction.gas_limit();
         if gas_limit > built.attributes.gas_limit {
