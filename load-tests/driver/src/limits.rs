@@ -1,11 +1,15 @@
 //! The bounds of a run.
 
+use std::time::Duration;
+
 /// Transactions that are signed ahead: at 600 bytes each, with the request that carries them, 3 GB.
 pub(crate) const COUNT_MAX: u64 = 5_000_000;
 /// What is sent when nothing is said.
 pub(crate) const COUNT_DEFAULT: u64 = 20_000;
 /// How long a run, or its end, may take.
 pub(crate) const DURATION_SECS_MAX: f64 = 86_400.0;
+/// How long after the end of a run with a rate may be sent what was due before it.
+pub(crate) const LATE_MAX: Duration = Duration::from_secs(1);
 /// Transactions a second.
 pub(crate) const RATE_MAX: f64 = 1_000_000.0;
 /// Accounts that send.

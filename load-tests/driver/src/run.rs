@@ -8,9 +8,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     clock::Clock,
-    config::Config,
+    config::{Config, Pace},
     cpu,
     drive::{Ends, drive},
+    limits,
     report::Report,
     rpc::{Rpc, RpcError},
     setup::{self, SetupError},
@@ -85,9 +86,14 @@ pub async fn run(
         .name("watcher".to_owned())
         .spawn(move || runtime.block_on(watcher.run()))?;
     let ends = Ends { enough: interrupt.child_token(), interrupt };
+    // What was due in time is not lost over a moment's delay; flat out, nothing is ever due.
+    let until = match config.pace {
+        Pace::Rate(_) => config.duration + limits::LATE_MAX,
+        Pace::FlatOut { .. } => config.duration,
+    };
     let sent = {
         let timer = async {
-            sleep(config.duration).await;
+            sleep(until).await;
             ends.enough.cancel();
             std::future::pending::<()>().await;
         };

@@ -23,6 +23,8 @@ const EXTRA_WEI: u64 = 10_000_000_000_000;
 const GAS_MAX: u64 = 12_000_000;
 /// Transactions of the preparation that wait for a block at once.
 const WAITING_MAX: usize = 32;
+/// What a gas offers beyond the base fee, in wei: the same for everybody, so that nobody is preferred.
+const TIP: u128 = 1_000_000;
 const RECEIPT_POLL: Duration = Duration::from_millis(50);
 
 /// Why there was nothing to measure.
@@ -63,8 +65,8 @@ pub(crate) struct Ready {
 pub(crate) async fn prepare(config: &Config, rpc: &mut Rpc) -> Result<Ready, SetupError> {
     let chain_id: U64 = rpc.call("eth_chainId", json!([])).await?;
     let (base_fee, gas_limit) = latest(rpc).await?;
-    let tip = 1_000_000;
-    let max_fee = config.max_fee.unwrap_or(50 * base_fee + 2_000_000_000).max(tip);
+    let max_fee = config.max_fee.unwrap_or(50 * base_fee + 2_000_000_000);
+    let tip = max_fee.min(TIP);
     let terms = Terms { chain_id: chain_id.to(), max_fee, tip };
     let funder = config.funder.address;
     let nonce: U64 = rpc.call("eth_getTransactionCount", json!([funder, "pending"])).await?;

@@ -128,6 +128,9 @@ fn what_cannot_be_measured_is_said() {
     let anvil = Anvil::start(&["--balance", "1"]);
     for (url, arguments, expected) in [
         (anvil.url.as_str(), "--count 1000000", "and the run may cost"),
+        // What a node refuses is passed on with its code.
+        (anvil.url.as_str(), "--max-fee 1", "preparing the chain: eth_sendRawTransaction: "),
+        (anvil.url.as_str(), "--max-fee 1", "(code -32"),
         (anvil.url.as_str(), "--batch 0", "--batch: 0 is not between 1 and 1000"),
         ("http://127.0.0.1:1", "", "preparing the chain: http://127.0.0.1:1: Connection refused"),
     ] {
