@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-ANVIL = ROOT / "conformance/node_modules/@foundry-rs/anvil-linux-amd64/bin/anvil"
+ANVIL = ROOT / "conformance/node_modules/.bin/anvil"
 START_SECS_MAX = 60
 # What is reported of each server, and whether anvil's figure is divided by ours rather than ours by anvil's.
 FIGURES = {
