@@ -5,7 +5,10 @@ use std::{future::Future, sync::Arc};
 use axum::{Router, extract::State, http::StatusCode, response::IntoResponse, routing::get};
 use tokio::net::TcpListener;
 
-use crate::{health::Health, metrics::Metrics};
+use crate::{
+    health::{Health, Report},
+    metrics::Metrics,
+};
 
 struct Ops {
     health: Arc<Health>,
@@ -27,11 +30,19 @@ pub(crate) async fn serve(
     axum::serve(listener, router).with_graceful_shutdown(shutdown).await
 }
 
+/// The status is for machines that choose whom to send users to, and only what hinders serving decides it. The text is for
+/// people: first what hinders, or "ok", then a line for everything else that is wrong.
 async fn readyz(State(ops): State<Arc<Ops>>) -> impl IntoResponse {
-    match ops.health.problem() {
-        None => (StatusCode::OK, "ok\n".to_owned()),
-        Some(problem) => (StatusCode::SERVICE_UNAVAILABLE, format!("{problem}\n")),
-    }
+    let Report { mut hindrances, warnings } = ops.health.report();
+    let status = if hindrances.is_empty() {
+        hindrances.push("ok".to_owned());
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    let warnings = warnings.into_iter().map(|warning| format!("warning: {warning}"));
+    let lines = hindrances.into_iter().chain(warnings);
+    (status, lines.map(|line| line + "\n").collect::<String>())
 }
 
 async fn metrics_text(State(ops): State<Arc<Ops>>) -> impl IntoResponse {

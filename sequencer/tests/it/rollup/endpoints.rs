@@ -22,6 +22,10 @@ fn wait_for_health(node: &Node, part: &str) {
     });
 }
 
+fn wait_until_well(node: &Node) {
+    wait_for("nothing to be wrong", || (node.ops("/readyz") == "ok\n").then_some(()));
+}
+
 /// Lets L1 make so many blocks, whoever sees them.
 fn pass_l1_blocks(rollup: &Rollup, count: u64) {
     let latest = rollup.l1.number("latest");
@@ -61,7 +65,7 @@ fn a_node_whose_only_endpoint_is_faulty_says_so_and_goes_on_when_it_is_mended() 
         // Nobody who uses the chain notices.
         load.send(&node.rpc, 20);
         proxy.set(Fault::None);
-        wait_for_health(&node, "ok\n");
+        wait_until_well(&node);
         assert_eq!(node.metric("millrace_l1_lost"), 0.0);
     }
 
@@ -73,7 +77,7 @@ fn a_node_whose_only_endpoint_is_faulty_says_so_and_goes_on_when_it_is_mended() 
     pass_l1_blocks(&rollup, 6);
     assert!(node.ops("/readyz").contains("doesn't tell"));
     proxy.set(Fault::None);
-    wait_for_health(&node, "ok\n");
+    wait_until_well(&node);
 
     // An L1 that stands still can't be told from one that makes no blocks.
     let tags = Tags::of(&rollup.l1);

@@ -97,7 +97,9 @@ fn a_nonce_that_somebody_holds_is_won_or_given_up_and_no_price_is_paid_above_the
     wait_for("the cap to be reached", || {
         (node.metric("millrace_batcher_capped") >= 1.0).then_some(())
     });
-    assert!(node.ops("/readyz").contains("more than the configured caps"));
+    let (status, said) = node.ops_answer("/readyz");
+    assert!(said.contains("more than the configured caps"), "{said}");
+    assert_eq!(status, 200, "it serves its users all the same");
     assert_eq!(l1.nonce(batcher.address()), stuck);
     let ours = included(&rollup, stuck);
     assert_ne!(text(&ours["hash"]), cheap);

@@ -161,10 +161,15 @@ impl Node {
 
     /// What it says about a path of its operators' port.
     pub(crate) fn ops(&self, path: &str) -> String {
+        self.ops_answer(path).1
+    }
+
+    /// The same with the status, which decides whether it gets users.
+    pub(crate) fn ops_answer(&self, path: &str) -> (u16, String) {
         let agent = ureq::Agent::config_builder().http_status_as_error(false).build();
         let agent: ureq::Agent = agent.into();
         let mut response = agent.get(format!("{}{path}", self.ops_url)).call().expect("ops answer");
-        response.body_mut().read_to_string().expect("a text")
+        (response.status().as_u16(), response.body_mut().read_to_string().expect("a text"))
     }
 
     /// The value of a metric.
