@@ -109,8 +109,9 @@ impl L1Side {
         };
         let following = tokio::spawn(self.follower.run(shutdown.clone()));
         let (client, reader) = (self.client, deriver.reader.clone());
-        let heads = deriver.heads.clone();
-        let silence = silence::watch(move || heads.get().l1_head, health.clone(), SILENCE_MAX);
+        // What derivation has heard will not do: it stands still while the journal or the builder is waited for.
+        let follower = deriver.follower.clone();
+        let silence = silence::watch(move || follower.head(), health.clone(), SILENCE_MAX);
         let deriving = tokio::spawn(async move {
             tokio::select! {
                 // The follower ends by the same word, and whoever waits for its events then must not take that for a fault.
