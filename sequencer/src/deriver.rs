@@ -26,5 +26,5 @@ mod tests;
 pub(crate) use self::{
     heads::SafeHeads,
     silence::SILENCE_MAX,
-    task::{Deriver, Goal},
+    task::{Deriver, DeriverError, Goal},
 };

@@ -15,7 +15,7 @@ use crate::{
     chain::RewindError,
     clock,
     config::{Config, L1Config},
-    deriver::Goal,
+    deriver::{DeriverError, Goal},
     foundation::{Foundation, Home},
     health::Health,
     l1_side::{L1Side, Posting},
@@ -322,7 +322,10 @@ impl L1Tasks {
     /// Waits for them to end, as they were told to.
     async fn join(self) {
         for task in [self.deriving, self.posting].into_iter().flatten() {
-            if let Ok(Err(error)) = task.await {
+            // The builder ends first, and leaves whoever waits for it without an answer.
+            if let Ok(Err(error)) = task.await
+                && !matches!(error.downcast_ref(), Some(DeriverError::Gone(_)))
+            {
                 tracing::error!(error = format!("{error:#}"), "the L1 side ended badly");
             }
         }
