@@ -1,6 +1,6 @@
 //! Putting a rollup on L1: its contracts, and the files that name them.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use alloy_consensus::{SignableTransaction, TxEip1559, TxEnvelope};
 use alloy_eips::eip2718::Encodable2718;
@@ -12,7 +12,7 @@ use millrace_contracts::{
     CREATE2_DEPLOYER_TRANSACTION, Deployment, DeploymentConfig, Genesis, L1Contracts,
     RollupBeginning, default_batch_inbox,
 };
-use millrace_l1::{At, BlobSchedule, L1Client, NonceAt, SendError};
+use millrace_l1::{At, BlobSchedule, L1Client, L1HeaderSealed, NonceAt, SendError};
 use millrace_protocol::{ChainSpec, L1Header, SystemConfig, predeploys::CREATE2_DEPLOYER};
 
 use crate::{cli::DeployArgs, config::L1Config, genesis, l1_side, posting, rollup::Rollup};
@@ -56,6 +56,16 @@ const BLOB_BASE_FEE_SCALAR: u32 = 810_949;
 /// How often to look whether L1 has included a transaction, and how often at most.
 const LOOK_INTERVAL: Duration = Duration::from_millis(250);
 const LOOKS_MAX: u32 = 1_200;
+
+/// How often to look, at least and at most, whether L1 keeps the deployment: the more rarely the longer L1 makes no block,
+/// as whoever counts the questions may refuse to answer many.
+const CONFIRMATION_INTERVALS: [Duration; 2] = [LOOK_INTERVAL, Duration::from_secs(4)];
+
+/// For how long L1 may give no answer, or not have the deployment.
+const ABSENCE_MAX: Duration = Duration::from_mins(5);
+
+/// How often to say how far L1 is.
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(30);
 
 impl NewRollup {
     /// Puts the contracts on L1, as far as they are not there, and tells what they make.
@@ -120,43 +130,105 @@ impl NewRollup {
     /// The L1 block in which the rollup was deployed, where both chains begin, once it is deep enough. A reorganization
     /// until then moves it; one later would leave files of a rollup that is not there.
     async fn beginning(&self, l1: &L1Client, contracts: &L1Contracts) -> anyhow::Result<L1Header> {
-        let call = L1Contracts::start_block_call();
-        let (mut absences, mut said) = (0, None);
+        let mut waiting = Waiting::new(self.l1_confirmations);
         loop {
-            // The head first: what is read after it lies at least as deep as it seems.
-            let head = l1.header(At::Latest).await?.context("L1 has no head")?.number;
-            let answer = l1.call(contracts.system_config, &call, At::Latest).await?;
-            let start = L1Contracts::read_start_block(&answer);
-            let header = match start {
-                Some(number) => l1.header(At::Number(number)).await?,
-                None => None,
-            };
-            match header {
-                Some(header) if head >= header.number.saturating_add(self.l1_confirmations) => {
-                    let schedule = BlobSchedule::of_chain(l1.chain_id());
-                    let read = schedule.l1_header(&header);
-                    return read
-                        .with_context(|| format!("L1 block {} has no base fee", header.number));
-                }
-                Some(header) => {
-                    absences = 0;
-                    if said.replace(header.hash()) != Some(header.hash()) {
-                        let confirmations = self.l1_confirmations;
-                        tracing::info!(
-                            l1_block = header.number,
-                            confirmations,
-                            "waiting until L1 keeps the deployment"
-                        );
+            match Self::look(l1, contracts).await {
+                Ok(Look { head, deployed: Some(deployed) }) => {
+                    if head >= deployed.number.saturating_add(self.l1_confirmations) {
+                        let schedule = BlobSchedule::of_chain(l1.chain_id());
+                        let read = schedule.l1_header(&deployed);
+                        let context = || format!("L1 block {} has no base fee", deployed.number);
+                        return read.with_context(context);
                     }
+                    waiting.is_there(head, deployed.number, deployed.hash());
                 }
                 // A reorganization took it away, and its transaction is on its way again.
-                None => absences += 1,
+                Ok(Look { deployed: None, .. }) => waiting.is_absent(
+                    "L1 was reorganized and has lost the deployment: run the same command again",
+                )?,
+                Err(error) => waiting.is_absent(&format!(
+                    "L1 gives no answer ({error:#}): run the same command again, and it goes on"
+                ))?,
             }
-            if absences == LOOKS_MAX {
-                bail!("L1 was reorganized and has lost the deployment: run the same command again");
-            }
-            tokio::time::sleep(LOOK_INTERVAL).await;
+            tokio::time::sleep(waiting.pause).await;
         }
+    }
+
+    /// Where L1 is, and the block in which it has the deployment.
+    async fn look(l1: &L1Client, contracts: &L1Contracts) -> anyhow::Result<Look> {
+        // The head first: what is read after it lies at least as deep as it seems.
+        let head = l1.header(At::Latest).await?.context("L1 has no head")?.number;
+        let call = L1Contracts::start_block_call();
+        let answer = l1.call(contracts.system_config, &call, At::Latest).await?;
+        let deployed = match L1Contracts::read_start_block(&answer) {
+            Some(number) => l1.header(At::Number(number)).await?,
+            None => None,
+        };
+        Ok(Look { head, deployed })
+    }
+}
+
+/// What L1 says about the deployment.
+struct Look {
+    head: u64,
+    deployed: Option<L1HeaderSealed>,
+}
+
+/// The wait for L1 to bury the deployment: how often to look, what to say meanwhile, and when to give up.
+struct Waiting {
+    confirmations: u64,
+    pause: Duration,
+    head: u64,
+    /// Since when it is not to be seen.
+    absent: Option<Instant>,
+    /// The deployment's block that was spoken of, and when, and where L1 was then.
+    said: Option<(B256, Instant, u64)>,
+}
+
+impl Waiting {
+    const fn new(confirmations: u64) -> Self {
+        let [pause, _] = CONFIRMATION_INTERVALS;
+        Self { confirmations, pause, head: 0, absent: None, said: None }
+    }
+
+    /// It is in this block, and not deep enough.
+    fn is_there(&mut self, head: u64, l1_block: u64, hash: B256) {
+        self.absent = None;
+        let [pause_min, pause_max] = CONFIRMATION_INTERVALS;
+        let has_moved = std::mem::replace(&mut self.head, head) != head;
+        self.pause =
+            if has_moved { pause_min.max(self.pause / 2) } else { pause_max.min(self.pause * 2) };
+        let confirmations = self.confirmations;
+        match self.said {
+            Some((said, at, _)) if said == hash && at.elapsed() < PROGRESS_INTERVAL => return,
+            Some((said, _, stood)) if said == hash && stood == head => tracing::warn!(
+                l1_block,
+                l1_head = head,
+                "L1 makes no blocks: one that never does by itself needs `--l1-confirmations 0`"
+            ),
+            _ => tracing::info!(
+                l1_block,
+                l1_head = head,
+                confirmations,
+                "waiting until L1 keeps the deployment"
+            ),
+        }
+        self.said = Some((hash, Instant::now(), head));
+    }
+
+    /// It is not to be seen at the moment. An error when that lasts too long.
+    fn is_absent(&mut self, why: &str) -> anyhow::Result<()> {
+        let [_, pause_max] = CONFIRMATION_INTERVALS;
+        self.pause = pause_max.min(self.pause * 2);
+        match self.absent {
+            Some(since) if since.elapsed() > ABSENCE_MAX => bail!("{why}"),
+            Some(_) => {}
+            None => {
+                tracing::warn!(why, "the deployment is not to be seen on L1; looking again");
+                self.absent = Some(Instant::now());
+            }
+        }
+        Ok(())
     }
 }
 
