@@ -60,7 +60,7 @@ pub(crate) enum RewindError {
     /// A block that should go could not be read.
     #[error("read a block to take back: {0}")]
     Read(#[from] ReadError),
-    /// The state is not kept that far back. Nothing was changed.
+    /// The state is not kept that far back. Nothing was changed on the disk.
     #[error("the state cannot go back to block {to}: it is kept from block {oldest} on")]
     TooDeep {
         /// The block asked for.
@@ -161,7 +161,11 @@ impl Chain {
     async fn rewind_step(&self, to: BlockNumber) -> Result<(), RewindError> {
         self.show_head(to).await?;
         let state = self.state.clone();
-        off_the_runtime(move || state.unwind(to)).await?;
+        off_the_runtime(move || state.unwind(to)).await.map_err(|error| match error {
+            // A checkpoint came in between.
+            UnwindError::Pruned { oldest } => RewindError::TooDeep { to, oldest },
+            error => error.into(),
+        })?;
         self.journal.rewind(to).await?;
         let index = self.index.clone();
         off_the_runtime(move || index.rewind(to)).await?;
@@ -219,7 +223,13 @@ impl Rewinding {
             };
             if let Err(error) = chain.rewind_step(step.target).await {
                 self.step = Some(step);
-                return Err(error);
+                return Err(match error {
+                    // Whoever starts again has to go all the way, and not only as far as this step.
+                    RewindError::TooDeep { oldest, .. } => {
+                        RewindError::TooDeep { to: self.to, oldest }
+                    }
+                    error => error,
+                });
             }
             let RewindingStep { target, going } = step;
             if !going.is_empty() {
