@@ -77,7 +77,8 @@ impl Search {
                 tokio::time::sleep(pause).await;
                 pause = pause_max.min(2 * pause);
             };
-            if complained {
+            // What does not pass ends the process, and is no reason to call it well.
+            if complained && found.is_ok() {
                 tracing::info!(block = number, "our own chain can be read again");
                 health.clear_problem(Part::Reading);
             }
