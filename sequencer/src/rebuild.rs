@@ -11,7 +11,11 @@
 //!
 //! Ending in between is deliberate: everybody who holds the old state has to let go of it.
 
-use std::{fs, io::ErrorKind, path::PathBuf};
+use std::{
+    fs,
+    io::{self, ErrorKind},
+    path::{Path, PathBuf},
+};
 
 use alloy_primitives::{B256, BlockNumber};
 use anyhow::{Context, bail};
@@ -59,7 +63,9 @@ pub(crate) async fn order(
     let contradicted = contradicted.context("the contradicted block is not journaled")?.hash();
     if read(home)?.is_some_and(|order| order.begun && order.contradicted == contradicted) {
         bail!(
-            "the state was computed again to go back to block {to}, and still is not kept that far"
+            "the state was computed again to go back to block {to}, and still is not kept that far. If the chain had gone back \
+             since, and the same block came again, remove {} to have it computed once more; otherwise a person must look",
+            file(home).display()
         );
     }
     write(home, &Order { to, contradicted, begun: false })
@@ -84,15 +90,27 @@ pub(crate) async fn prepare(home: &Home, journal: &Journal) -> anyhow::Result<u6
             tip,
             "computing the state again from the journal, to go back further than it was kept"
         );
-        match fs::remove_dir_all(&path) {
-            Err(error) if error.kind() != ErrorKind::NotFound => {
-                return Err(error).with_context(|| format!("remove {}", path.display()));
-            }
-            _ => {}
-        }
+        clear(&path).with_context(|| format!("remove what is in {}", path.display()))?;
         write(home, &Order { begun: true, ..order })?;
     }
     Ok(tip - order.to + SLACK_BLOCKS)
+}
+
+/// Removes all that is in a directory, if there is one. The directory stays: a disk may be mounted there.
+fn clear(directory: &Path) -> io::Result<()> {
+    let entries = match fs::read_dir(directory) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            fs::remove_dir_all(entry.path())?;
+        } else {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 fn file(home: &Home) -> PathBuf {
@@ -112,4 +130,22 @@ fn read(home: &Home) -> anyhow::Result<Option<Order>> {
 fn write(home: &Home, order: &Order) -> anyhow::Result<()> {
     let text = serde_json::to_string(order).context("write an order")?;
     write_durably(&file(home), &text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_is_emptied_and_stays() {
+        let directory = tempfile::tempdir().unwrap();
+        let state = directory.path().join("state");
+        clear(&state).unwrap();
+        assert!(!state.exists(), "there was none");
+        fs::create_dir_all(state.join("deep/down")).unwrap();
+        fs::write(state.join("deep/file"), "1").unwrap();
+        fs::write(state.join("file"), "2").unwrap();
+        clear(&state).unwrap();
+        assert_eq!(fs::read_dir(&state).unwrap().count(), 0);
+    }
 }
