@@ -282,7 +282,8 @@ impl Intake {
     /// Takes back the transactions of blocks that were taken back, in the blocks' order, and everything that the builder
     /// holds. The chain must show the block that it went back to, and no open block.
     ///
-    /// They pass every check again, at the prices of the block that was built last. What is not valid any more is dropped
+    /// They pass every check again, at the prices of the block that was built last, and at its gas limit or the one of the
+    /// block gone back to, whichever is larger: the next block to be opened drops what is too large for it. What is not valid any more is dropped
     /// as if it had waited here all the time; deposits are derived again and not kept. They are not announced again to
     /// subscribers of new transactions. Nothing changes when the state cannot be read.
     pub(crate) fn give_back(
@@ -292,6 +293,7 @@ impl Intake {
         let transactions: Vec<_> =
             transactions.into_iter().filter(|transaction| !transaction.is_deposit()).collect();
         let offered = transactions.len();
+        self.allow_gas_of_head();
         let state = NewestState(&self.chain);
         // Senders are read from the disk here, before anybody has to wait for the lock.
         transactions.par_iter().try_for_each(|tx| state.account(&tx.sender()).map(drop))?;
@@ -324,6 +326,13 @@ impl Intake {
         self.note(&events);
         self.wake.try_send(()).ok();
         Ok(GivenBack { returned, refused: offered - returned })
+    }
+
+    /// The head may allow more gas than the block that was opened last, if L1 has taken back a smaller limit.
+    fn allow_gas_of_head(&self) {
+        let gas_max = usable_gas(self.chain.head().block.block.header.gas_limit);
+        let limit = &mut self.terms.lock().rules.block_gas_limit;
+        *limit = gas_max.max(*limit);
     }
 
     fn note(&self, events: &[Event]) {

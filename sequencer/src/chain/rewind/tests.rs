@@ -615,3 +615,22 @@ async fn what_is_taken_follows_the_gas_limit_of_the_block_at_hand() {
     assert!(too_large(offer(0, 9_000_000).await.err()));
     offer(0, 4_000_000).await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_reduced_gas_limit_would_refuse_comes_back_when_the_reduction_goes() {
+    let directory = tempfile::tempdir().unwrap();
+    let world = World::open(directory.path()).await;
+    world.build(0).await;
+    let encoded = sign_with_gas(&dev(2), 0, TxKind::Call(carol()), 1, 9_000_000);
+    let large = world.intake.submit(encoded).await.unwrap();
+    world.build(0).await;
+    drop(world.begin_with(0, 5_000_000));
+    assert!(world.chain.withdraw_open().is_empty());
+    let gone = world.chain.rewind(1).await.unwrap();
+    let given = world.intake.give_back(transactions(&gone)).unwrap();
+    assert_eq!(given, GivenBack { returned: 1, refused: 0 });
+    assert!(matches!(world.backend.transaction(large).await.unwrap(), Some(Lookup::Pooled(_))));
+    // If the next block is small all the same, it goes as it would have.
+    drop(world.begin_with(0, 5_000_000));
+    assert!(world.backend.transaction(large).await.unwrap().is_none());
+}
