@@ -2,13 +2,13 @@
 
 use alloy_consensus::{
     EthereumTxEnvelope, SignableTransaction, Signed, Transaction, TxEip1559, TxEip4844,
-    TxEip4844WithSidecar,
+    TxEip4844WithSidecar, transaction::SignerRecoverable,
 };
 use alloy_eips::{
     eip2718::{Decodable2718, Encodable2718},
     eip4844::{Blob, BlobTransactionSidecar, c_kzg},
 };
-use alloy_primitives::{Bytes, Signature, TxHash, TxKind};
+use alloy_primitives::{Address, Bytes, Signature, TxHash, TxKind};
 use millrace_protocol::{ChannelId, RollupConfig, encode_blob};
 
 use crate::{
@@ -61,6 +61,13 @@ pub(crate) enum PayloadError {
 }
 
 type Pooled = EthereumTxEnvelope<TxEip4844WithSidecar<BlobTransactionSidecar>>;
+
+/// Whose a recorded transaction is.
+pub(crate) fn signer_of(raw: &[u8]) -> Result<Address, PayloadError> {
+    let recorded = |error: &dyn std::error::Error| PayloadError::Recorded(error.to_string());
+    let decoded = Pooled::decode_2718_exact(raw).map_err(|error| recorded(&error))?;
+    decoded.recover_signer().map_err(|error| recorded(&error))
+}
 
 impl Payload {
     /// Brings it into L1's form. Takes some forty milliseconds a blob, for the commitment and its proof.

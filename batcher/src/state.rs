@@ -39,7 +39,7 @@ use crate::{
 pub(crate) use self::assembly::{Done, Work};
 use self::{
     assembly::{Assembly, CloseReason},
-    outbox::{Outbox, Patience, Sighting, Trouble},
+    outbox::{Outbox, Patience, Restored, Sighting, Trouble},
 };
 
 /// What happened.
@@ -119,6 +119,9 @@ pub(crate) struct State {
     /// The account that we sign for.
     account: Address,
     outbox: Outbox,
+    /// What closes the records that another account signed. They stay open until we know where to begin, so that a
+    /// successor would also wait for what L1 holds of them.
+    foreign: Vec<Change>,
     assembly: Assembly,
     choice: Option<Choice>,
     /// Channels are named by this and a count: names must never come twice, not even after a crash.
@@ -243,7 +246,7 @@ impl State {
         tip: BlockId,
         seed: B256,
     ) -> Self {
-        let (outbox, changes) = Outbox::restore(loaded.open);
+        let Restored { outbox, stray, foreign } = Outbox::restore(loaded.open, account);
         let choice = match config.kind {
             KindPolicy::Only(_) => None,
             KindPolicy::Cheaper { start, hysteresis_percent } => {
@@ -254,6 +257,7 @@ impl State {
             config,
             account,
             outbox,
+            foreign,
             assembly: Assembly::new(0, Rates::default()),
             choice,
             seed,
@@ -280,9 +284,9 @@ impl State {
             backlog: Backlog::default(),
             figures: Figures::default(),
         };
-        if !changes.is_empty() {
-            warn!(records = changes.len(), "the ledger holds records that don't fit together");
-            state.write(changes, Then::Nothing);
+        if !stray.is_empty() {
+            warn!(records = stray.len(), "the ledger holds records that don't fit together");
+            state.write(stray, Then::Nothing);
         }
         state
     }
@@ -328,18 +332,34 @@ impl State {
         else {
             return;
         };
-        // Without a memory of our own derivation is the only one who knows what is posted: it has to catch up first.
+        // Without a memory of our own derivation is the only one who knows what is posted: it has to catch up first. So it
+        // does after a change of keys: what the other account posted may have been included or not.
         let remembers = self.settled.is_some() || self.outbox.len() > 0;
-        if !remembers && derived.l1_number < start_l1 {
+        if (!remembers || !self.foreign.is_empty()) && derived.l1_number < start_l1 {
             return;
         }
         let number = derived.safe.max(self.settled.unwrap_or(0));
         self.floor = Some(Floor { number, l1_number: start_l1.max(derived.l1_number) });
+        self.disown(derived.safe);
         self.restart();
         info!(next = self.assembly.next(), unsettled = self.outbox.len(), "posting begins");
         // The blocks may have been rolled back while we were away.
         self.suspect = self.outbox.len() > 0;
         self.derived(derived);
+    }
+
+    /// Closes what another account signed, and gives up what can't follow without it.
+    fn disown(&mut self, safe: u64) {
+        let foreign = std::mem::take(&mut self.foreign);
+        if foreign.is_empty() {
+            return;
+        }
+        let (records, ours) = (foreign.len(), self.account);
+        warn!(records, %ours, "the ledger holds transactions of another account: what L1 has not of them is posted again");
+        self.write(foreign, Then::Nothing);
+        if self.outbox.blocks().is_some_and(|(first, _)| first > safe + 1) {
+            self.abandon(0, Trouble::NotSafe);
+        }
     }
 
     /// Goes on reading after the last block that is under way.

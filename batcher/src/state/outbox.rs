@@ -19,13 +19,13 @@ use std::{
     time::Duration,
 };
 
-use alloy_primitives::{B256, Bytes, TxHash, U256};
+use alloy_primitives::{Address, B256, Bytes, TxHash, U256};
 use millrace_protocol::{BlockId, ChannelId};
 
 use crate::{
     faces::{Derived, Inclusion, SendError},
     fees::{FeeCaps, Market, Rival, TxFees},
-    payload::{Draft, Payload},
+    payload::{Draft, Payload, signer_of},
     record::{BlockRange, Change, Fate, Kind, Record},
 };
 
@@ -86,6 +86,16 @@ pub(crate) enum Trouble {
     KindReserved,
 }
 
+/// What the ledger held, as far as it concerns the account that we sign for.
+#[derive(Debug)]
+pub(crate) struct Restored {
+    pub(crate) outbox: Outbox,
+    /// Records that don't fit together, to be closed.
+    pub(crate) stray: Vec<Change>,
+    /// Records that another account signed, to be closed.
+    pub(crate) foreign: Vec<Change>,
+}
+
 /// Waits that depend on the configuration.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Patience {
@@ -104,13 +114,21 @@ pub(crate) struct Sighting<'a> {
 }
 
 impl Outbox {
-    /// Continues with what the ledger holds. Records that don't fit together are closed: their blocks go again.
-    pub(crate) fn restore(open: Vec<Record>) -> (Self, Vec<Change>) {
+    /// Continues with what the ledger holds of this account. Everything else is to be closed: its blocks go again.
+    ///
+    /// What another account signed has nonces of its own, and counts for nothing once L1 names us: to send it would be
+    /// to wait for ever behind it.
+    pub(crate) fn restore(open: Vec<Record>, account: Address) -> Restored {
         let mut outbox = Self::default();
-        let mut stray = Vec::new();
+        let (mut stray, mut foreign) = (Vec::new(), Vec::new());
         for record in open {
+            let signer = signer_of(&record.raw);
+            if signer.as_ref().is_ok_and(|signer| *signer != account) {
+                foreign.push(record);
+                continue;
+            }
             // What doesn't decode could never offer more.
-            if !stray.is_empty() || Payload::Again(record.raw.clone()).load(record.kind).is_err() {
+            if !stray.is_empty() || signer.is_err() {
                 stray.push(record);
                 continue;
             }
@@ -123,14 +141,14 @@ impl Outbox {
                 _ => outbox.entries.push_back(Entry::new(record, true)),
             }
         }
-        let mut changes = closed(&stray, Fate::Abandoned);
+        let mut stray = closed(&stray, Fate::Abandoned);
         // A channel is written down as a whole: an incomplete one at the end was damaged.
         if let Some(last) = outbox.entries.back()
             && !last.newest().frames.is_last
         {
-            changes.extend(outbox.abandon_from(outbox.entries.len() - 1));
+            stray.extend(outbox.abandon_from(outbox.entries.len() - 1));
         }
-        (outbox, changes)
+        Restored { outbox, stray, foreign: closed(&foreign, Fate::Abandoned) }
     }
 
     /// Takes a whole channel's transactions, which the ledger has.

@@ -7,6 +7,7 @@
 
 mod interruptions;
 mod reader;
+mod restarts;
 mod world;
 
 use std::{future::pending, num::NonZeroU128, sync::Arc, time::Duration};
@@ -77,12 +78,17 @@ impl Run {
         Self { world, config, handle, running, slots: 0, batcher }
     }
 
+    /// The process dies and is started again. Derivation has said nothing yet.
+    fn restart(&mut self) {
+        self.running.abort();
+        (self.handle, self.running) = start(&self.world, &self.config);
+    }
+
     /// One L2 block's time, in which the process may die and be started again.
     async fn slot(&mut self) {
         tokio::select! {
             () = self.world.crashed.notified() => {
-                self.running.abort();
-                (self.handle, self.running) = start(&self.world, &self.config);
+                self.restart();
                 self.tell();
             }
             () = sleep(BLOCK_TIME) => {}
@@ -408,7 +414,7 @@ async fn a_lost_ledger_begins_at_the_safe_head() {
     run.grow(10).await;
     run.running.abort();
     run.world.lock().ledger.clear();
-    (run.handle, run.running) = start(&run.world, &run.config);
+    run.restart();
     run.tell();
     run.grow(10).await;
     run.settle(60).await;

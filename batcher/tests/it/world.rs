@@ -9,6 +9,7 @@ use std::{
 
 use alloy_consensus::{
     EthereumTxEnvelope, SignableTransaction, Transaction, TxEip1559, TxEip4844WithSidecar,
+    transaction::SignerRecoverable,
 };
 use alloy_eips::{
     eip2718::{Decodable2718, Encodable2718},
@@ -54,13 +55,14 @@ pub(crate) struct Faults {
 pub(crate) struct World {
     pub(crate) rollup: Arc<RollupConfig>,
     pub(crate) crashed: Notify,
-    signer: LocalSigner,
     tip: watch::Sender<BlockId>,
     inner: Mutex<Inner>,
 }
 
 pub(crate) struct Inner {
     pub(crate) rng: StdRng,
+    /// The batcher's key. The account that L1 knows is this one's: others have no money.
+    signer: LocalSigner,
     pub(crate) faults: Faults,
     pub(crate) market: Market,
     /// Miners take none of our transactions.
@@ -86,6 +88,7 @@ pub(crate) struct MinedBlock {
 #[derive(Debug, Clone)]
 pub(crate) struct Pooled {
     pub(crate) hash: TxHash,
+    sender: Option<Address>,
     pub(crate) nonce: u64,
     pub(crate) kind: Kind,
     pub(crate) tip: u128,
@@ -111,6 +114,7 @@ impl World {
         };
         let inner = Inner {
             rng: StdRng::seed_from_u64(seed),
+            signer: LocalSigner::new(key),
             faults,
             market: Market { base_fee: 10 * GWEI, blob_base_fee: 1, tip: GWEI },
             closed: false,
@@ -123,8 +127,7 @@ impl World {
             load: 5,
         };
         let (tip, _) = watch::channel(rollup.genesis.l2);
-        let (crashed, signer) = (Notify::new(), LocalSigner::new(key));
-        Arc::new(Self { rollup, crashed, signer, tip, inner: Mutex::new(inner) })
+        Arc::new(Self { rollup, crashed: Notify::new(), tip, inner: Mutex::new(inner) })
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -187,6 +190,14 @@ impl Inner {
 
     pub(crate) fn account(&mut self) -> &mut Account {
         &mut self.l1.last_mut().unwrap().account
+    }
+
+    /// From now on the batcher has this key, whose account is rich and has done nothing so far.
+    pub(crate) fn change_key(&mut self, key: u8) {
+        let key = PrivateKeySigner::from_bytes(&B256::repeat_byte(key)).unwrap();
+        self.signer = LocalSigner::new(key);
+        *self.account() = Account { nonce: 0, balance: U256::from(10u128.pow(21)) };
+        self.pool.clear();
     }
 
     fn random_hash(&mut self) -> B256 {
@@ -292,7 +303,7 @@ impl Inner {
         if offered.nonce < account.nonce {
             return Err(SendError::NonceTooLow);
         }
-        if offered.cost_max() > account.balance {
+        if offered.sender != Some(self.signer.address()) || offered.cost_max() > account.balance {
             return Err(SendError::InsufficientFunds);
         }
         if self.pool.values().any(|other| other.kind != offered.kind) {
@@ -368,6 +379,7 @@ impl Pooled {
         };
         Self {
             hash: *envelope.tx_hash(),
+            sender: Some(envelope.recover_signer().expect("what is sent is signed")),
             nonce: envelope.nonce(),
             kind,
             tip: envelope.max_priority_fee_per_gas().unwrap(),
@@ -383,6 +395,7 @@ impl Pooled {
     pub(crate) fn foreign(nonce: u64, kind: Kind, tip: u128, fee_cap: u128) -> Self {
         Self {
             hash: keccak256(nonce.to_be_bytes()),
+            sender: None,
             nonce,
             kind,
             tip,
@@ -480,12 +493,13 @@ impl Ledger for World {
 
 impl Signer for World {
     fn address(&self) -> Address {
-        self.signer.address()
+        self.lock().signer.address()
     }
 
     fn sign(&self, transaction: UnsignedTx) -> BoxFuture<'_, Result<Signature, FaceError>> {
+        let signer = self.lock().signer.clone();
         async move {
-            let signature = self.signer.sign(transaction).await?;
+            let signature = signer.sign(transaction).await?;
             self.call(|_| signature).await
         }
         .boxed()
