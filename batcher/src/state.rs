@@ -137,6 +137,8 @@ pub(crate) struct State {
     floor: Option<Floor>,
     /// The newest L1 block when we began to look.
     start_l1: Option<u64>,
+    /// Whether derivation has got that far, so that it speaks of the batcher in force and not of an earlier one.
+    caught_up: bool,
 
     writes: VecDeque<Write>,
     /// What the signer works at.
@@ -268,6 +270,7 @@ impl State {
             settled: loaded.settled,
             floor: None,
             start_l1: None,
+            caught_up: false,
             writes: VecDeque::new(),
             signing: None,
             pushing: false,
@@ -423,6 +426,7 @@ impl State {
         // What held in old blocks, from which derivation may begin, is no news.
         if self.start_l1.is_some_and(|start| derived.l1_number >= start) {
             self.note_batcher(derived.batcher);
+            self.caught_up = true;
         }
         if self.floor.is_none() {
             return;
@@ -477,6 +481,11 @@ impl State {
             None => info!(%ours, "L1 names our batcher again: posting goes on"),
         }
         self.figures.usurper = usurper;
+    }
+
+    /// Whether L1 is known to name us. After a start it isn't before derivation has caught up.
+    const fn is_named(&self) -> bool {
+        self.caught_up && self.figures.usurper.is_none()
     }
 
     fn on_read(
@@ -787,7 +796,7 @@ impl State {
 
     fn plan_sign(&mut self, now: Duration) -> Option<Action> {
         let seen = self.seen.filter(|seen| now <= seen.at + MARKET_AGE_MAX + self.config.poll)?;
-        if !self.sign.is_ready(now) || self.figures.usurper.is_some() {
+        if !self.sign.is_ready(now) || !self.is_named() {
             return None;
         }
         let (caps, patience) = (self.config.caps, self.patience());
@@ -837,7 +846,7 @@ impl State {
     }
 
     fn plan_send(&mut self, now: Duration) -> Option<Action> {
-        if self.figures.usurper.is_some() {
+        if !self.is_named() {
             return None;
         }
         let offer = self.outbox.next_send(now, self.config.in_flight_max)?;

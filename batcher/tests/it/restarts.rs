@@ -1,6 +1,6 @@
 //! A batcher that is started again finds a world that is not as it was: another key, another batcher in force.
 
-use alloy_primitives::U256;
+use alloy_primitives::{Address, U256};
 use millrace_batcher::{BatchFormat, Derived, Fate, Kind, Signer};
 
 use crate::{Run, config, world::Faults};
@@ -65,4 +65,41 @@ async fn what_the_last_key_had_included_is_not_posted_again() {
     let reading = run.settle(30).await;
     assert_eq!((reading.repeated, reading.lost_frames), (0, 0));
     assert!(run.abandoned() > 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_posted_before_derivation_speaks_of_todays_batcher() {
+    let mut run = run(112);
+    run.grow(10).await;
+    let old = Derived {
+        safe: run.reading().safe,
+        l1_number: run.world.lock().head().number - 4,
+        batcher: run.batcher,
+    };
+    // There is something to send, and something to sign.
+    run.world.lock().closed = true;
+    run.grow(3).await;
+    run.world.lock().pool.clear();
+    let ours = std::mem::replace(&mut run.batcher, Address::repeat_byte(0x66));
+    run.restart();
+    let count = |run: &Run| {
+        let world = run.world.lock();
+        (world.sends, world.ledger.len())
+    };
+    let before = count(&run);
+    // What derivation begins with is from before L1 named another batcher.
+    run.handle.derived(old);
+    tokio::time::sleep(crate::BLOCK_TIME * 4).await;
+    assert!(run.handle.figures().borrow().unsettled > 0, "the ledger was read");
+    run.tell();
+    run.grow(5).await;
+    let figures = run.handle.figures().borrow().clone();
+    assert_eq!(figures.usurper, Some(run.batcher));
+    assert_eq!(count(&run), before, "posted for nothing");
+
+    run.batcher = ours;
+    run.world.lock().closed = false;
+    run.tell();
+    let reading = run.settle(30).await;
+    assert_eq!((reading.repeated, reading.lost_frames), (0, 0));
 }
