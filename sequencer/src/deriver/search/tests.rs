@@ -196,3 +196,25 @@ async fn a_journal_that_holds_what_nobody_wrote_is_not_asked_again() {
     let error = search.get(1).await.unwrap_err();
     assert!(matches!(error, ReadError::Corrupt { number: 1, .. }), "{error}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_journal_that_comes_back_spoilt_is_not_called_well() {
+    let directory = tempfile::tempdir().unwrap();
+    let search = search(directory.path(), &[FIRST; 300]).await;
+    let (here, away) = (directory.path().join("journal.sqlite"), directory.path().join("away"));
+    let url = format!("sqlite:{}", here.display());
+    let mut connection = sqlx::SqliteConnection::connect(&url).await.unwrap();
+    let spoil = "UPDATE blocks SET body = x'00' WHERE number = 1";
+    sqlx::raw_sql(spoil).execute(&mut connection).await.unwrap();
+    std::fs::rename(&here, &away).unwrap();
+    let looking = tokio::spawn(search.get(1));
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
+    while search.health.problem().is_none() {
+        assert!(tokio::time::Instant::now() < deadline && !looking.is_finished(), "nobody waits");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    std::fs::rename(away, here).unwrap();
+    let error = looking.await.unwrap().unwrap_err();
+    assert!(matches!(error, ReadError::Corrupt { number: 1, .. }), "{error}");
+    assert!(search.health.problem().is_some());
+}
