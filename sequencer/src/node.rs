@@ -322,9 +322,8 @@ impl L1Tasks {
     /// Waits for them to end, as they were told to.
     async fn join(self) {
         for task in [self.deriving, self.posting].into_iter().flatten() {
-            // The builder ends first, and leaves whoever waits for it without an answer.
             if let Ok(Err(error)) = task.await
-                && !matches!(error.downcast_ref(), Some(DeriverError::Gone(_)))
+                && !is_for_want_of_a_builder(&error)
             {
                 tracing::error!(error = format!("{error:#}"), "the L1 side ended badly");
             }
@@ -333,6 +332,11 @@ impl L1Tasks {
             following.await.ok();
         }
     }
+}
+
+/// Whether something ended because the builder had: that one ends first, and leaves whoever waits for it without an answer.
+fn is_for_want_of_a_builder(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(DeriverError::Gone(_)))
 }
 
 /// The genesis of the chain in this directory: the one that was written when it began, or a new one.
@@ -365,4 +369,18 @@ fn dev_genesis(home: &Home, config: &Config) -> anyhow::Result<Genesis> {
         bail!("{}: blocks are built by Isthmus' rules only, from genesis on", path.display());
     }
     Ok(genesis)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::builder::Gone;
+
+    #[test]
+    fn only_the_want_of_a_builder_is_passed_over() {
+        let ended = |error: DeriverError| anyhow::Error::from(error).context("derive the chain");
+        assert!(is_for_want_of_a_builder(&ended(Gone.into())));
+        assert!(!is_for_want_of_a_builder(&ended(DeriverError::FollowerEnded)));
+        assert!(!is_for_want_of_a_builder(&anyhow::anyhow!("post to L1")));
+    }
 }
