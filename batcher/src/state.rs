@@ -325,6 +325,11 @@ impl State {
         }
         self.start();
         let actions = self.plan(now);
+        if !self.outbox.awaits_sending() {
+            // Included, though nobody said that it had arrived, or given up: nothing is waiting for L1 to take it.
+            self.troubles.remove(SEND);
+            self.figures.unfunded = false;
+        }
         self.update_figures(now);
         Ok(actions)
     }
@@ -804,6 +809,10 @@ impl State {
             self.signing = Some(Signing::Attempt { nonce: draft.nonce });
             self.sign.busy = true;
             return Some(Action::Sign(vec![draft]));
+        }
+        if self.assembly.front().is_none() {
+            // What could not be signed is not wanted any more.
+            self.troubles.remove(SIGN);
         }
         if self.pushing || self.suspect || self.figures.paused {
             return None;

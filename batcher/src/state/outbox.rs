@@ -196,6 +196,12 @@ impl Outbox {
         sent.map(|entry| entry.newest().hash).collect()
     }
 
+    /// Whether anything is being sent or will be.
+    pub(crate) fn awaits_sending(&self) -> bool {
+        let waits = |entry: &Entry| matches!(entry.stage, Stage::Queued { .. } | Stage::Sending);
+        self.entries.iter().any(waits)
+    }
+
     /// Whether anything may be included by the next look.
     pub(crate) fn awaits_inclusion(&self) -> bool {
         self.entries.iter().any(|entry| !matches!(entry.stage, Stage::Included(_)))

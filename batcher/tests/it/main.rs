@@ -8,6 +8,7 @@
 mod interruptions;
 mod reader;
 mod restarts;
+mod troubles;
 mod world;
 
 use std::{future::pending, num::NonZeroU128, sync::Arc, time::Duration};
@@ -223,6 +224,7 @@ async fn reorgs_of_any_depth_with_crashes() {
         reorg: 0.15,
         depth_max: 10,
         dropped: 0.5,
+        ..Faults::default()
     };
     for seed in 20..28 {
         let mut run = Run::new(seed, config(Kind::Calldata, BatchFormat::Span), faults);

@@ -40,6 +40,10 @@ pub(crate) struct Faults {
     pub(crate) fail: f64,
     /// A call takes effect and fails.
     pub(crate) lost_reply: f64,
+    /// L1 takes a transaction, and its answer is lost.
+    pub(crate) unheard: f64,
+    /// The signer fails.
+    pub(crate) unsigned: f64,
     /// An answer is some blocks old, so that what was included since is unknown.
     pub(crate) stale: f64,
     /// A transaction is left out of a block, with all after it.
@@ -469,12 +473,17 @@ impl L1 for World {
     fn send(&self, raw: Bytes) -> BoxFuture<'_, Result<(), SendError>> {
         let offered = Pooled::decode(&raw);
         let sent = self.call(move |inner| {
+            let unheard = inner.faults.unheard;
             let written = inner.ledger.get(&offered.hash);
             assert!(
                 matches!(written, Some((_, None))),
                 "a transaction is sent that the ledger does not hold open"
             );
-            inner.accept(offered)
+            let accepted = inner.accept(offered);
+            if inner.rng.random_bool(unheard) {
+                return Err(SendError::Unavailable("nobody answered".into()));
+            }
+            accepted
         });
         sent.map(|result| result.unwrap_or_else(|error| Err(SendError::Unavailable(error.0))))
             .boxed()
@@ -500,6 +509,7 @@ impl Signer for World {
         let signer = self.lock().signer.clone();
         async move {
             let signature = signer.sign(transaction).await?;
+            self.step(|faults| faults.unsigned).await?;
             self.call(|_| signature).await
         }
         .boxed()
