@@ -66,11 +66,8 @@ pub trait L1: Send + Sync {
     /// The account's next nonce and balance by the newest block.
     fn account(&self, address: Address) -> BoxFuture<'_, Result<Account, FaceError>>;
 
-    /// Where a transaction is included in the canonical chain, if it is.
-    fn inclusion(&self, hash: TxHash) -> BoxFuture<'_, Result<Option<Inclusion>, FaceError>>;
-
-    /// Whether a node still knows a transaction, in its pool or in a block.
-    fn knows(&self, hash: TxHash) -> BoxFuture<'_, Result<bool, FaceError>>;
+    /// Where a transaction is.
+    fn find(&self, hash: TxHash) -> BoxFuture<'_, Result<Place, FaceError>>;
 
     /// Offers a signed transaction, in its network form (with the blobs).
     fn send(&self, raw: Bytes) -> BoxFuture<'_, Result<(), SendError>>;
@@ -123,6 +120,17 @@ pub struct Account {
     pub nonce: u64,
     /// In wei.
     pub balance: U256,
+}
+
+/// Where a transaction is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// In a block of the canonical chain.
+    Block(Inclusion),
+    /// In no block; perhaps in somebody's pool.
+    Pool,
+    /// In no block, and no node that was asked has it in its pool.
+    Nowhere,
 }
 
 /// Where a transaction is included.

@@ -32,8 +32,8 @@ pub use crate::{
     channel::{ChannelBuilder, ChannelError, ChannelSettings, ClosedChannel, Pushed, Rates},
     config::{BatchFormat, Config, ConfigError, KindPolicy},
     faces::{
-        Account, Derived, FaceError, Inclusion, L1, Ledger, SealedBlock, SealedBlocks, SendError,
-        Signer, UnsignedTx,
+        Account, Derived, FaceError, Inclusion, L1, Ledger, Place, SealedBlock, SealedBlocks,
+        SendError, Signer, UnsignedTx,
     },
     fees::{FeeCaps, Market, TxFees},
     handle::{Handle, Stopped},

@@ -84,8 +84,8 @@ pub(crate) enum Action {
     Write(Vec<Change>),
     /// Offer a transaction to L1.
     Send { hash: TxHash, raw: Bytes },
-    /// Look at L1 and for these transactions, unless this head is still the newest. Of those that were sent and are not
-    /// found, ask whether anybody still has them.
+    /// Look at L1 and for these transactions, unless this head is still the newest. Those that were sent and are nowhere
+    /// have vanished.
     Look { hashes: Vec<TxHash>, sent: Vec<TxHash>, unless: Option<B256> },
 }
 

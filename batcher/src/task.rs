@@ -24,7 +24,7 @@ use tracing::warn;
 
 use crate::{
     config::{Config, ConfigError},
-    faces::{FaceError, L1, Ledger, SealedBlocks, Signer},
+    faces::{FaceError, L1, Ledger, Place, SealedBlocks, Signer},
     handle::Handle,
     limits::{COMMANDS_MAX, ENCODE_INLINE_BYTES_MAX},
     metrics::{Backlog, Figures},
@@ -224,19 +224,18 @@ async fn look(
     }
     let account = l1.account(account).await?;
     let market = l1.market().await?;
-    let lookup = |hash| async move { Ok((hash, l1.inclusion(hash).await?)) };
-    let located: Vec<_> = stream::iter(hashes.into_iter().map(lookup))
+    let lookup = |hash| async move { Ok((hash, l1.find(hash).await?)) };
+    let places: HashMap<_, _> = stream::iter(hashes.into_iter().map(lookup))
         .buffer_unordered(LOOKUPS_MAX)
         .try_collect()
         .await?;
-    let located: HashMap<_, _> =
-        located.into_iter().filter_map(|(hash, inclusion)| Some((hash, inclusion?))).collect();
-    let waiting = sent.into_iter().filter(|hash| !located.contains_key(hash));
-    // Who cannot say so has not said that it is gone.
-    let vanished = |hash| async move { (!l1.knows(hash).await.unwrap_or(true)).then_some(hash) };
-    let vanished: Vec<_> =
-        stream::iter(waiting.map(vanished)).buffer_unordered(LOOKUPS_MAX).collect().await;
-    let vanished: HashSet<_> = vanished.into_iter().flatten().collect();
+    let located = places.iter().filter_map(|(hash, place)| match place {
+        Place::Block(inclusion) => Some((*hash, *inclusion)),
+        Place::Pool | Place::Nowhere => None,
+    });
+    let located = located.collect();
+    let vanished = |hash: &TxHash| places.get(hash) == Some(&Place::Nowhere);
+    let vanished: HashSet<_> = sent.into_iter().filter(vanished).collect();
     Ok(Some(Look { head, account, market, located, vanished }))
 }
 

@@ -39,7 +39,7 @@ pub use crate::{
     json_rpc::{Call, RpcError},
     metrics::{Counter, EndpointMetrics, Gauge, L1Metrics},
     reader::{ReadError, Reader, VerifiedBlock},
-    reads::{At, Fees, L1Receipt, NonceAt},
+    reads::{At, Fees, L1Receipt, NonceAt, TransactionPlace},
     remote_signer::{RemoteSigner, SignError},
     send::{SendError, Sent},
     verify::{FullBlock, L1HeaderSealed, L1Transaction},

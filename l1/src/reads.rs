@@ -54,6 +54,17 @@ pub struct Fees {
     pub tip: u128,
 }
 
+/// Where a transaction is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TransactionPlace {
+    /// In the block with this number.
+    Block(u64),
+    /// In a pool.
+    Pool,
+    /// No node that was asked knows it.
+    Nowhere,
+}
+
 /// What became of a transaction that is in a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct L1Receipt {
@@ -155,24 +166,22 @@ impl L1Client {
         self.ask(Scope::Head, Null::AskOthers, call, read).await
     }
 
-    /// The number of the block that a transaction is in. Nothing, while it is in none that a node knows.
+    /// Where nodes have a transaction.
     ///
-    /// Nodes know this a moment before they can tell the receipt, and some lose receipts altogether.
-    pub async fn transaction_block(&self, hash: B256) -> Result<Option<u64>, L1Error> {
+    /// They know its block a moment before they can tell the receipt, and some lose receipts altogether.
+    pub async fn transaction_place(&self, hash: B256) -> Result<TransactionPlace, L1Error> {
         #[derive(Deserialize)]
         #[serde(rename_all = "camelCase")]
-        struct Place {
+        struct Answer {
             block_number: Option<U64>,
         }
         let call = Call::new("eth_getTransactionByHash", json!([hash]));
-        let place: Option<Place> = self.ask(Scope::Head, Null::AskOthers, call, plain).await?;
-        Ok(place.and_then(|place| place.block_number).map(|number| number.to()))
-    }
-
-    /// Whether a node knows a transaction, in its pool or in a block.
-    pub async fn knows_transaction(&self, hash: B256) -> Result<bool, L1Error> {
-        let call = Call::new("eth_getTransactionByHash", json!([hash]));
-        Ok(self.ask(Scope::Head, Null::AskOthers, call, |_| Ok(())).await?.is_some())
+        let answer: Option<Answer> = self.ask(Scope::Head, Null::AskOthers, call, plain).await?;
+        Ok(match answer.map(|answer| answer.block_number) {
+            None => TransactionPlace::Nowhere,
+            Some(None) => TransactionPlace::Pool,
+            Some(Some(number)) => TransactionPlace::Block(number.to()),
+        })
     }
 
     /// What transactions cost now.

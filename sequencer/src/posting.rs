@@ -8,12 +8,13 @@ use alloy_signer_local::PrivateKeySigner;
 use anyhow::{Context, bail};
 use futures::future::{BoxFuture, FutureExt};
 use millrace_batcher::{
-    Account, FaceError, Inclusion, L1, LocalSigner, Market, SealedBlock, SealedBlocks, SendError,
-    Signer, UnsignedTx,
+    Account, FaceError, Inclusion, L1, LocalSigner, Market, Place, SealedBlock, SealedBlocks,
+    SendError, Signer, UnsignedTx,
 };
 use millrace_contracts::DEV_ACCOUNTS;
 use millrace_l1::{
     At, EndpointConfig, L1Client, L1Error, NonceAt, RemoteSigner, SendError as L1SendError, Sent,
+    TransactionPlace,
 };
 use millrace_protocol::{BlockId, RollupConfig};
 use tokio::sync::watch;
@@ -105,15 +106,16 @@ impl L1 for L1Face {
         .boxed()
     }
 
-    fn inclusion(&self, hash: TxHash) -> BoxFuture<'_, Result<Option<Inclusion>, FaceError>> {
+    fn find(&self, hash: TxHash) -> BoxFuture<'_, Result<Place, FaceError>> {
         async move {
             let Some(receipt) = self.0.transaction_receipt(hash).await.map_err(failed)? else {
                 // An L1 that has lost the receipt must not look like one that has another transaction with this nonce:
                 // everything would be posted again.
-                return match self.0.transaction_block(hash).await {
-                    // Who does not tell that either has said all that it will.
-                    Ok(None) | Err(L1Error::Refused(_)) => Ok(None),
-                    Ok(Some(number)) => Err(failed(format!(
+                return match self.0.transaction_place(hash).await {
+                    Ok(TransactionPlace::Nowhere) => Ok(Place::Nowhere),
+                    // Who does not tell that either has said all that it will, and not that it is gone.
+                    Ok(TransactionPlace::Pool) | Err(L1Error::Refused(_)) => Ok(Place::Pool),
+                    Ok(TransactionPlace::Block(number)) => Err(failed(format!(
                         "L1 has transaction {hash} in block {number}, and doesn't tell its receipt"
                     ))),
                     Err(error) => Err(failed(error)),
@@ -122,13 +124,9 @@ impl L1 for L1Face {
             let gas = u128::from(receipt.gas_used).saturating_mul(receipt.effective_gas_price);
             let blobs = u128::from(receipt.blob_gas_used).saturating_mul(receipt.blob_gas_price);
             let cost = U256::from(gas).saturating_add(U256::from(blobs));
-            Ok(Some(Inclusion { block: receipt.block, cost }))
+            Ok(Place::Block(Inclusion { block: receipt.block, cost }))
         }
         .boxed()
-    }
-
-    fn knows(&self, hash: TxHash) -> BoxFuture<'_, Result<bool, FaceError>> {
-        async move { self.0.knows_transaction(hash).await.map_err(failed) }.boxed()
     }
 
     fn send(&self, raw: Bytes) -> BoxFuture<'_, Result<(), SendError>> {

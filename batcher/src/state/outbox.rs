@@ -184,9 +184,10 @@ impl Outbox {
         self.entries.len()
     }
 
-    /// The hashes to look for on L1.
+    /// The hashes to look for on L1. What was never offered can't be there.
     pub(crate) fn hashes(&self) -> Vec<TxHash> {
-        let records = self.entries.iter().flat_map(|entry| &entry.records);
+        let offered = self.entries.iter().filter(|entry| entry.offered);
+        let records = offered.flat_map(|entry| &entry.records);
         records.map(|record| record.hash).collect()
     }
 

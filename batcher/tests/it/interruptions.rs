@@ -61,6 +61,26 @@ async fn what_was_included_and_lost_between_two_looks_is_sent_again_at_once() {
     assert_eq!((figures.bumps_total, figures.abandoned_total), (0, 0));
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_was_never_offered_is_not_looked_for() {
+    let mut config = span(Kind::Calldata);
+    config.in_flight_max = 1;
+    config.bump_after = Duration::from_hours(24);
+    let mut run = Run::new(104, config, Faults::default());
+    run.world.lock().closed = true;
+    run.rest(1).await;
+    run.grow(8).await;
+    {
+        let world = run.world.lock();
+        assert!(world.ledger.len() > 2, "only {} are signed", world.ledger.len());
+        let offered: Vec<_> = world.pool.values().map(|pooled| &pooled.hash).collect();
+        assert_eq!(world.searches.keys().collect::<Vec<_>>(), offered);
+    }
+    run.world.lock().closed = false;
+    let reading = run.settle(40).await;
+    assert_eq!((reading.repeated, reading.lost_frames), (0, 0));
+}
+
 /// How many channels are closed for want of transactions, on a chain that goes on making blocks.
 async fn idle_channels(load: usize) -> u64 {
     let mut config = span(Kind::Calldata);

@@ -20,7 +20,7 @@ use alloy_signer_local::PrivateKeySigner;
 use futures::{FutureExt, future::BoxFuture};
 use millrace_batcher::{
     Account, Change, FaceError, Fate, Inclusion, Kind, L1, Ledger, Loaded, LocalSigner, Market,
-    Record, SealedBlock, SealedBlocks, SendError, Signer, UnsignedTx,
+    Place, Record, SealedBlock, SealedBlocks, SendError, Signer, UnsignedTx,
 };
 use millrace_protocol::{BlockId, RollupConfig, decode_blob};
 use rand::{Rng, SeedableRng, rngs::StdRng};
@@ -77,6 +77,8 @@ pub(crate) struct Inner {
     pub(crate) ledger: BTreeMap<TxHash, (Record, Option<Fate>)>,
     pub(crate) crashes: u64,
     pub(crate) sends: u64,
+    /// How often each transaction was looked for.
+    pub(crate) searches: BTreeMap<TxHash, u64>,
     /// How many transactions a block of ours has at most.
     pub(crate) load: usize,
 }
@@ -128,6 +130,7 @@ impl World {
             ledger: BTreeMap::new(),
             crashes: 0,
             sends: 0,
+            searches: BTreeMap::new(),
             load: 5,
         };
         let (tip, _) = watch::channel(rollup.genesis.l2);
@@ -459,26 +462,27 @@ impl L1 for World {
         self.call(|inner| inner.known().last().unwrap().account).boxed()
     }
 
-    fn inclusion(&self, hash: TxHash) -> BoxFuture<'_, Result<Option<Inclusion>, FaceError>> {
-        self.call(move |inner| inner.inclusion(hash)).boxed()
-    }
-
-    fn knows(&self, hash: TxHash) -> BoxFuture<'_, Result<bool, FaceError>> {
+    fn find(&self, hash: TxHash) -> BoxFuture<'_, Result<Place, FaceError>> {
         self.call(move |inner| {
-            inner.pool.values().any(|pooled| pooled.hash == hash) || inner.inclusion(hash).is_some()
+            *inner.searches.entry(hash).or_default() += 1;
+            match inner.inclusion(hash) {
+                Some(inclusion) => Place::Block(inclusion),
+                None if inner.pool.values().any(|pooled| pooled.hash == hash) => Place::Pool,
+                None => Place::Nowhere,
+            }
         })
         .boxed()
     }
 
     fn send(&self, raw: Bytes) -> BoxFuture<'_, Result<(), SendError>> {
         let offered = Pooled::decode(&raw);
+        // Now, as it may be given up while it is on its way.
+        assert!(
+            matches!(self.lock().ledger.get(&offered.hash), Some((_, None))),
+            "a transaction is sent that the ledger does not hold open"
+        );
         let sent = self.call(move |inner| {
             let unheard = inner.faults.unheard;
-            let written = inner.ledger.get(&offered.hash);
-            assert!(
-                matches!(written, Some((_, None))),
-                "a transaction is sent that the ledger does not hold open"
-            );
             let accepted = inner.accept(offered);
             if inner.rng.random_bool(unheard) {
                 return Err(SendError::Unavailable("nobody answered".into()));

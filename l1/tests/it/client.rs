@@ -5,6 +5,7 @@ use std::time::Duration;
 use alloy_primitives::{Address, B256, Bytes, U256, bytes};
 use millrace_l1::{
     At, ClientConfig, EndpointConfig, EndpointError, L1Client, L1Error, NonceAt, SendError, Sent,
+    TransactionPlace,
 };
 use millrace_protocol::BlockId;
 
@@ -29,12 +30,16 @@ async fn reads_what_a_node_has() {
     assert_eq!(client.nonce(account, NonceAt::Latest).await.unwrap(), 0);
     assert_eq!(client.nonce(account, NonceAt::Pending).await.unwrap(), 1);
     assert_eq!(client.transaction_receipt(hash).await.unwrap(), None);
-    assert!(client.knows_transaction(hash).await.unwrap());
-    assert!(!client.knows_transaction(B256::ZERO).await.unwrap());
+    let place = client.transaction_place(hash).await.unwrap();
+    assert_eq!(place, TransactionPlace::Pool);
+    let place = client.transaction_place(B256::ZERO).await.unwrap();
+    assert_eq!(place, TransactionPlace::Nowhere);
 
     let head = anvil.mine(1).await;
     let receipt = client.transaction_receipt(hash).await.unwrap().unwrap();
     assert_eq!((receipt.block, receipt.success), (head, true));
+    let place = client.transaction_place(hash).await.unwrap();
+    assert_eq!(place, TransactionPlace::Block(head.number));
     let cost = u128::from(receipt.gas_used) * receipt.effective_gas_price;
     assert_eq!(client.balance(account).await.unwrap(), before - U256::from(cost));
 
