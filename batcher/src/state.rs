@@ -14,9 +14,10 @@
 
 mod assembly;
 mod outbox;
+mod troubles;
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     sync::Arc,
     time::Duration,
 };
@@ -40,6 +41,7 @@ pub(crate) use self::assembly::{Done, Work};
 use self::{
     assembly::{Assembly, CloseReason},
     outbox::{Outbox, Patience, Restored, Sighting, Trouble},
+    troubles::Troubles,
 };
 
 /// What happened.
@@ -156,24 +158,12 @@ pub(crate) struct State {
     write: Slot,
     look: Slot,
 
-    /// What fails at present, by what it is.
-    troubles: BTreeMap<&'static str, Failing>,
+    troubles: Troubles,
     spending: Spending,
     block_bytes: u64,
     backlog: Backlog,
     figures: Figures,
 }
-
-/// A neighbour that failed whenever it was asked of late.
-#[derive(Debug, Default)]
-struct Failing {
-    failures: u32,
-    /// The last one's.
-    reason: String,
-}
-
-/// So many failures in a row are no hiccup any more.
-const TROUBLE_FAILURES_MIN: u32 = 5;
 
 const READ: &str = "read blocks";
 const CHECK: &str = "check blocks";
@@ -281,7 +271,7 @@ impl State {
             sign: Slot::default(),
             write: Slot::default(),
             look: Slot::default(),
-            troubles: BTreeMap::new(),
+            troubles: Troubles::default(),
             spending: Spending::default(),
             block_bytes: 0,
             backlog: Backlog::default(),
@@ -327,7 +317,7 @@ impl State {
         let actions = self.plan(now);
         if !self.outbox.awaits_sending() {
             // Included, though nobody said that it had arrived, or given up: nothing is waiting for L1 to take it.
-            self.troubles.remove(SEND);
+            self.troubles.forget(SEND);
             self.figures.unfunded = false;
         }
         self.update_figures(now);
@@ -398,25 +388,10 @@ impl State {
         }
     }
 
-    /// A neighbour failed, and is asked again. Each reason is logged once.
+    /// A neighbour failed, and is asked again.
     fn failed(&mut self, what: &'static str, error: &dyn std::error::Error) {
         self.figures.failures_total += 1;
-        let trouble = self.troubles.entry(what).or_default();
-        trouble.failures = trouble.failures.saturating_add(1);
-        let reason = error.to_string();
-        if trouble.reason != reason {
-            warn!(%error, "{what} failed; it is tried again");
-            trouble.reason = reason;
-        }
-    }
-
-    /// A neighbour did what it was asked for.
-    fn worked(&mut self, what: &'static str) {
-        if let Some(trouble) = self.troubles.remove(what)
-            && trouble.failures >= TROUBLE_FAILURES_MIN
-        {
-            info!(failures = trouble.failures, "{what} works again");
-        }
+        self.troubles.failed(what, error);
     }
 
     const fn patience(&self) -> Patience {
@@ -501,7 +476,7 @@ impl State {
     ) {
         self.read.busy = false;
         if result.is_ok() {
-            self.worked(READ);
+            self.troubles.worked(READ);
         }
         match result {
             Err(error) => {
@@ -525,7 +500,7 @@ impl State {
     fn on_checked(&mut self, now: Duration, generation: u64, result: Result<Vec<bool>, FaceError>) {
         self.check.busy = false;
         if result.is_ok() {
-            self.worked(CHECK);
+            self.troubles.worked(CHECK);
         }
         match result {
             Err(error) => {
@@ -557,7 +532,7 @@ impl State {
     fn on_signed(&mut self, now: Duration, result: Result<Vec<Record>, FaceError>) {
         self.sign.busy = false;
         if result.is_ok() {
-            self.worked(SIGN);
+            self.troubles.worked(SIGN);
         }
         let Some(signing) = self.signing.take() else { return };
         match (result, signing) {
@@ -593,7 +568,7 @@ impl State {
             self.failed(WRITE, &error);
             return;
         }
-        self.worked(WRITE);
+        self.troubles.worked(WRITE);
         let Some(Write { then, .. }) = self.writes.pop_front() else { return };
         match then {
             Then::Nothing => {}
@@ -632,7 +607,7 @@ impl State {
             Err(_) => {}
         }
         if !matches!(result, Err(SendError::Rejected(_) | SendError::Unavailable(_))) {
-            self.worked(SEND);
+            self.troubles.worked(SEND);
         }
         if let Some(index) = self.outbox.sent(hash, result, now, self.patience()) {
             self.abandon(index, Trouble::KindReserved);
@@ -642,7 +617,7 @@ impl State {
     fn on_looked(&mut self, now: Duration, result: Result<Option<Look>, FaceError>) {
         self.look.wait(now + self.config.poll);
         if result.is_ok() {
-            self.worked(LOOK);
+            self.troubles.worked(LOOK);
         }
         let look = match result {
             Ok(Some(look)) => look,
@@ -812,7 +787,7 @@ impl State {
         }
         if self.assembly.front().is_none() {
             // What could not be signed is not wanted any more.
-            self.troubles.remove(SIGN);
+            self.troubles.forget(SIGN);
         }
         if self.pushing || self.suspect || self.figures.paused {
             return None;
@@ -883,10 +858,8 @@ impl State {
             );
         }
         let kind = self.current_kind();
-        let mut troubles = self.troubles.iter();
-        let trouble = troubles.find(|(_, trouble)| trouble.failures >= TROUBLE_FAILURES_MIN);
         let figures = &mut self.figures;
-        figures.trouble = trouble.map(|(what, trouble)| format!("{what}: {}", trouble.reason));
+        figures.trouble = self.troubles.gravest();
         figures.kind = Some(kind);
         figures.posted = posted;
         figures.next_block = self.assembly.next();
