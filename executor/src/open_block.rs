@@ -1,6 +1,11 @@
 //! A block under construction.
 
-use std::{cell::RefCell, ops::Range, sync::Arc};
+use std::{
+    cell::RefCell,
+    ops::Range,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use alloy_consensus::Transaction as _;
 use alloy_primitives::Bytes;
@@ -255,7 +260,10 @@ impl OpenBlock {
             let all_ran = |attempts: &Vec<Attempt>| {
                 attempts.iter().all(|attempt| matches!(attempt, Attempt::Ran(..)))
             };
-            match attempts.filter(all_ran) {
+            let started = Instant::now();
+            let stands = attempts.filter(all_ran);
+            let runs_again = stands.is_none();
+            match stands {
                 Some(attempts) => {
                     for (attempt, candidate) in attempts.into_iter().zip(&candidates[range]) {
                         if let Attempt::Ran(transaction, ran) = attempt {
@@ -270,6 +278,7 @@ impl OpenBlock {
                     }
                 }
             }
+            self.lanes.judge(if runs_again { started.elapsed() } else { Duration::ZERO });
         }
         Ok(())
     }
@@ -376,11 +385,13 @@ impl OpenBlock {
             });
         }
         self.set_waypoint(machine)?;
+        let started = Instant::now();
         for index in again {
             if !limits.expired() {
                 outcomes[first + index] = self.attempt(machine, &candidates[index], limits)?;
             }
         }
+        self.lanes.judge(started.elapsed());
         Ok(())
     }
 

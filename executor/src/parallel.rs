@@ -28,7 +28,7 @@ mod sync;
 use std::{
     ops::Range,
     sync::{Arc, Mutex, MutexGuard},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use alloy_consensus::Transaction as _;
@@ -150,6 +150,8 @@ pub(crate) struct Lanes {
     join: Join,
     /// Overlays for lanes that are not running.
     idle: Vec<Overlay>,
+    /// How the last window went, until it is judged.
+    report: Option<WindowReport>,
 }
 
 /// The candidates to run, and how much room the block has for them.
@@ -165,7 +167,13 @@ pub(crate) struct Window<'a> {
 
 impl Lanes {
     pub(crate) fn new(workshop: Arc<Workshop>) -> Self {
-        Self { workshop, planner: Planner::default(), join: Join::default(), idle: Vec::new() }
+        Self {
+            workshop,
+            planner: Planner::default(),
+            join: Join::default(),
+            idle: Vec::new(),
+            report: None,
+        }
     }
 
     /// Whether there is more than one thread.
@@ -229,16 +237,12 @@ impl Lanes {
         let ran = Instant::now();
 
         *machine.overlay() = frozen.thaw();
-        let gas_ran: u64 = runs.iter().flat_map(|run| &run.attempts).map(Attempt::gas_used).sum();
         let (attempts, met) = self.conclude(machine, &window, &plan, &mut runs)?;
-        let gas_kept: u64 = attempts.iter().map(Attempt::gas_used).sum();
         let joined = Instant::now();
         let report = WindowReport {
             candidates: attempts.len(),
             again: attempts.iter().filter(|attempt| matches!(attempt, Attempt::Stopped)).count(),
             met,
-            gas_again: gas_ran - gas_kept,
-            gas: gas_ran,
             lane_max: plan.lanes.iter().map(Vec::len).max().unwrap_or_default(),
             lanes: plan.lanes.len(),
             planning: planned - started,
@@ -247,7 +251,7 @@ impl Lanes {
             busy: runs.iter().map(|run| run.busy).sum(),
         };
         workshop.stats.window(&report);
-        lock(&workshop.learned).governor.judge(&report, joined);
+        self.report = Some(report);
         self.idle.extend(runs.into_iter().map(|run| run.overlay));
         Ok(Some(attempts))
     }
@@ -276,6 +280,13 @@ impl Lanes {
         let plan = self.planner.plan(candidates, &learned.forecast, width);
         learned.governor.approves(&plan, started, Instant::now())?;
         Ok(plan)
+    }
+
+    /// Judges whether the last window has paid, now that it is known how long it took to run again what did not stand.
+    pub(crate) fn judge(&mut self, again: Duration) {
+        if let Some(report) = self.report.take() {
+            lock(&self.workshop.learned).governor.judge(&report, again, Instant::now());
+        }
     }
 
     /// Ends the block's use of code that others may need.

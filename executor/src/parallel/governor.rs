@@ -81,9 +81,7 @@ impl Governor {
     }
 
     /// Learns how a window came out: the lanes' own time is about what one thread would have taken.
-    pub(super) fn judge(&mut self, report: &WindowReport, now: Instant) {
-        // What runs again is often what is heaviest, so it counts by its gas.
-        let again = report.busy.mul_f64(report.gas_again as f64 / report.gas.max(1) as f64);
+    pub(super) fn judge(&mut self, report: &WindowReport, again: Duration, now: Instant) {
         let spent = report.planning + report.running + report.joining + again;
         match report.busy.checked_sub(spent) {
             Some(saved) => {
@@ -111,12 +109,8 @@ mod tests {
     const MILLI: Duration = Duration::from_millis(1);
 
     fn report(busy: u32, running: u32) -> WindowReport {
-        WindowReport {
-            gas: 1_000_000,
-            running: running * MILLI,
-            busy: busy * MILLI,
-            ..WindowReport::default()
-        }
+        let (busy, running) = (busy * MILLI, running * MILLI);
+        WindowReport { running, busy, ..WindowReport::default() }
     }
 
     /// How long it will not try, to the millisecond.
@@ -129,20 +123,20 @@ mod tests {
         let (mut governor, now) = (Governor::default(), Instant::now());
         for expected in [0, 2, 4, 8, 16, 32, 64, 128, 128] {
             assert_eq!(pause(&governor, now), expected);
-            governor.judge(&report(10, 12), now);
+            governor.judge(&report(10, 12), Duration::ZERO, now);
         }
-        governor.judge(&report(10, 9), now);
-        governor.judge(&report(10, 12), now);
+        governor.judge(&report(10, 9), Duration::ZERO, now);
+        governor.judge(&report(10, 12), Duration::ZERO, now);
         assert_eq!(pause(&governor, now), 1, "all but what was saved");
     }
 
     #[test]
     fn what_was_saved_may_be_lost_again() {
         let (mut governor, now) = (Governor::default(), Instant::now());
-        governor.judge(&report(10, 6), now);
-        governor.judge(&report(10, 13), now);
+        governor.judge(&report(10, 6), Duration::ZERO, now);
+        governor.judge(&report(10, 13), Duration::ZERO, now);
         assert_eq!(pause(&governor, now), 0);
-        governor.judge(&report(10, 13), now);
+        governor.judge(&report(10, 13), Duration::ZERO, now);
         assert_eq!(pause(&governor, now), 2);
     }
 
@@ -150,18 +144,18 @@ mod tests {
     fn savings_do_not_add_up_for_ever() {
         let (mut governor, now) = (Governor::default(), Instant::now());
         for _ in 0..100 {
-            governor.judge(&report(10, 6), now);
+            governor.judge(&report(10, 6), Duration::ZERO, now);
         }
-        governor.judge(&report(10, 16), now);
+        governor.judge(&report(10, 16), Duration::ZERO, now);
         assert_eq!(pause(&governor, now), 1);
     }
 
     #[test]
-    fn what_runs_again_counts_by_its_gas() {
+    fn what_runs_again_counts() {
         let (mut governor, now) = (Governor::default(), Instant::now());
-        governor.judge(&WindowReport { gas_again: 400_000, ..report(10, 6) }, now);
+        governor.judge(&report(10, 6), 4 * MILLI, now);
         assert_eq!(pause(&governor, now), 0);
-        governor.judge(&WindowReport { gas_again: 500_000, ..report(10, 6) }, now);
+        governor.judge(&report(10, 6), 5 * MILLI, now);
         assert_eq!(pause(&governor, now), 1);
     }
 

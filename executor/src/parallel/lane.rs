@@ -24,16 +24,6 @@ pub(crate) enum Attempt {
     Stopped,
 }
 
-impl Attempt {
-    /// The gas that it took, if it got that far.
-    pub(crate) fn gas_used(&self) -> u64 {
-        match self {
-            Self::Ran(_, ran) => ran.gas_used,
-            Self::Rejected(_) | Self::Stopped => 0,
-        }
-    }
-}
-
 /// What a lane brings back.
 pub(crate) struct LaneRun {
     pub(crate) overlay: Overlay,

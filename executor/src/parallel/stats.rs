@@ -54,9 +54,6 @@ pub(super) struct WindowReport {
     pub(super) again: usize,
     /// Candidates that met one of another lane.
     pub(super) met: usize,
-    /// The gas that lanes used, and how much of that has to be used again.
-    pub(super) gas: u64,
-    pub(super) gas_again: u64,
     pub(super) lanes: usize,
     pub(super) lane_max: usize,
     pub(super) planning: Duration,
