@@ -261,9 +261,7 @@ impl OpenBlock {
                 attempts.iter().all(|attempt| matches!(attempt, Attempt::Ran(..)))
             };
             let started = Instant::now();
-            let stands = attempts.filter(all_ran);
-            let runs_again = stands.is_none();
-            match stands {
+            let again = match attempts.filter(all_ran) {
                 Some(attempts) => {
                     for (attempt, candidate) in attempts.into_iter().zip(&candidates[range]) {
                         if let Attempt::Ran(transaction, ran) = attempt {
@@ -271,14 +269,16 @@ impl OpenBlock {
                             self.include(transaction, ran, None);
                         }
                     }
+                    Duration::ZERO
                 }
                 None => {
                     for Candidate { transaction, data_size } in &candidates[range] {
                         self.include_sized(machine, transaction, || *data_size)?;
                     }
+                    started.elapsed()
                 }
-            }
-            self.lanes.judge(if runs_again { started.elapsed() } else { Duration::ZERO });
+            };
+            self.lanes.judge(again);
         }
         Ok(())
     }

@@ -263,6 +263,9 @@ impl Lanes {
         width: usize,
         started: Instant,
     ) -> Result<Plan, LeftAlone> {
+        if width == 1 {
+            return Err(LeftAlone::Light);
+        }
         let candidates = &window.candidates[window.range.clone()];
         let limits = candidates.iter().map(|next| Forecast::weight_limit(&next.transaction));
         // Most windows of most blocks are far too light, and many far heavier than this: few have to be weighed to the end.
@@ -273,9 +276,6 @@ impl Lanes {
         });
         let weight_limit = weight_limit.last().unwrap_or_default();
         let mut learned = lock(&self.workshop.learned);
-        if width == 1 {
-            return Err(LeftAlone::Light);
-        }
         learned.governor.allows(weight_limit, started)?;
         let plan = self.planner.plan(candidates, &learned.forecast, width);
         learned.governor.approves(&plan, started, Instant::now())?;
@@ -310,26 +310,24 @@ impl Lanes {
         runs: &mut [LaneRun],
     ) -> Result<(Vec<Attempt>, usize), StateError> {
         let mut doomed = window.without_room(plan, runs);
+        let is_whole = runs.iter().zip(&plan.lanes).all(|(run, picks)| run.is_whole(picks));
         // Where the order is fixed everything is run again unless everything ran: then nothing may stay of the rest.
-        let is_whole = |(run, picks): (&LaneRun, &Vec<u32>)| {
-            let ran = |attempt: &Attempt| matches!(attempt, Attempt::Ran(..));
-            run.attempts.len() == picks.len() && run.attempts.iter().all(ran)
-        };
-        if window.keep == Keep::AllOrNothing && !runs.iter().zip(&plan.lanes).all(is_whole) {
+        let is_refused = |attempt: &Attempt| matches!(attempt, Attempt::Rejected(_));
+        let anybody_refused = || runs.iter().flat_map(|run| &run.attempts).any(is_refused);
+        if window.keep == Keep::AllOrNothing && (!is_whole || anybody_refused()) {
             doomed[0].push(0);
         }
         let mut overlays: Vec<_> = runs.iter_mut().map(|run| &mut run.overlay).collect();
         let redo = self.join.join(machine.overlay(), &mut overlays, &doomed, window.keep)?;
         self.learn(window, plan, runs, &redo);
         let met = redo.iter().flatten().filter(|verdict| **verdict == Verdict::Met).count();
-        // Who was refused may have waited for somebody in the part of a lane that is missing.
-        let is_whole = runs.iter().zip(&plan.lanes).all(|(run, picks)| run.is_whole(picks));
         let mut lanes = Vec::with_capacity(runs.len());
         for ((run, redo), picks) in runs.iter_mut().zip(redo).zip(&plan.lanes) {
             let mut attempts = std::mem::take(&mut run.attempts);
             if !is_whole {
-                let refused = |attempt: &&mut Attempt| matches!(attempt, Attempt::Rejected(_));
-                attempts.iter_mut().filter(refused).for_each(|refused| *refused = Attempt::Stopped);
+                // Who was refused may have waited for somebody in the part of a lane that is missing.
+                let refused = attempts.iter_mut().filter(|attempt| is_refused(attempt));
+                refused.for_each(|attempt| *attempt = Attempt::Stopped);
             }
             if redo.is_empty() {
                 for (recipient, amount) in run.overlay.take_credits() {

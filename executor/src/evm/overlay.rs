@@ -217,7 +217,7 @@ impl Overlay {
         if self.hashes.misses().is_empty() {
             return;
         }
-        if let Some(code) = self.code_name(&call.to) {
+        if let Some(Some(code)) = self.known_code(&call.to) {
             let function = (code, call.selector());
             self.habits.learn(function, call, self.hashes.misses(), |miss| {
                 let owner = self.places.get(&miss.owner);
@@ -231,11 +231,6 @@ impl Overlay {
     /// Leaves what was hashed lately to nobody to learn from.
     pub(super) fn forget_misses(&mut self) {
         self.hashes.forget_misses();
-    }
-
-    /// The name of an account's code, if it was asked for and has any.
-    fn code_name(&self, address: &Address) -> Option<CodeName> {
-        self.accounts[*self.places.get(address)? as usize].code_name()
     }
 
     /// The name of an account's code, if it was asked for; nothing within: it has none.
