@@ -392,6 +392,14 @@ impl State {
     }
 
     /// A neighbour failed, and is asked again.
+    /// Notes whether what was tried has worked.
+    fn note<T>(&mut self, what: &'static str, result: &Result<T, FaceError>) {
+        match result {
+            Ok(_) => self.troubles.worked(what),
+            Err(error) => self.failed(what, error),
+        }
+    }
+
     fn failed(&mut self, what: &'static str, error: &dyn std::error::Error) {
         self.figures.failures_total += 1;
         self.troubles.failed(what, error);

@@ -1,9 +1,7 @@
 use alloy_consensus::{SignableTransaction, TxEip1559};
 use alloy_eips::eip2718::Encodable2718;
 use alloy_primitives::{Address, B256, Signature, TxKind, U256};
-use millrace_protocol::{
-    BlockId, ChainSpec, OperatorFee, RollupGenesis, SystemConfig, decode_frames, read_batches,
-};
+use millrace_protocol::{BlockId, RollupGenesis, decode_frames, read_batches};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 
 use super::*;
@@ -12,31 +10,9 @@ const ZLIB: CompressionAlgo = CompressionAlgo::Zlib { level: 6 };
 const BROTLI: CompressionAlgo = CompressionAlgo::Brotli { level: 5 };
 
 fn rollup() -> Arc<RollupConfig> {
-    let system_config = SystemConfig {
-        batcher: Address::ZERO,
-        gas_limit: 30_000_000,
-        base_fee_scalar: 0,
-        blob_base_fee_scalar: 0,
-        eip1559: None,
-        operator_fee: OperatorFee::default(),
-    };
-    Arc::new(RollupConfig {
-        spec: ChainSpec::dev(901),
-        genesis: RollupGenesis {
-            l1: BlockId::default(),
-            l2: BlockId::default(),
-            l2_time: 0,
-            system_config,
-        },
-        block_time: 1,
-        max_sequencer_drift: 1_800,
-        seq_window_size: 3_600,
-        channel_timeout: 50,
-        l1_chain_id: 900,
-        batch_inbox: Address::ZERO,
-        deposit_contract: Address::ZERO,
-        system_config_contract: Address::ZERO,
-    })
+    let usual = RollupConfig::usual(901);
+    let genesis = RollupGenesis { l2_time: 0, ..usual.genesis };
+    Arc::new(RollupConfig { genesis, block_time: 1, ..usual })
 }
 
 fn block(number: u64, transactions: usize, rng: &mut StdRng) -> SealedBlock {

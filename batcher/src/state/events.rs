@@ -90,14 +90,9 @@ impl State {
         result: Result<Vec<Arc<SealedBlock>>, FaceError>,
     ) {
         self.read.busy = false;
-        if result.is_ok() {
-            self.troubles.worked(READ);
-        }
+        self.note(READ, &result);
         match result {
-            Err(error) => {
-                self.read.wait(now + self.config.retry);
-                self.failed(READ, &error);
-            }
+            Err(_) => self.read.wait(now + self.config.retry),
             Ok(_) if generation != self.assembly.generation() => {}
             // The tip went back in the meantime; its own event follows.
             Ok(blocks) if blocks.is_empty() => self.read.wait(now + self.config.retry),
@@ -119,14 +114,9 @@ impl State {
         result: Result<Vec<bool>, FaceError>,
     ) {
         self.check.busy = false;
-        if result.is_ok() {
-            self.troubles.worked(CHECK);
-        }
+        self.note(CHECK, &result);
         match result {
-            Err(error) => {
-                self.check.wait(now + self.config.retry);
-                self.failed(CHECK, &error);
-            }
+            Err(_) => self.check.wait(now + self.config.retry),
             Ok(_) if generation != self.assembly.generation() => {}
             Ok(canonical) => {
                 self.suspect = false;
@@ -236,9 +226,7 @@ impl State {
 
     pub(super) fn on_looked(&mut self, now: Duration, result: Result<Option<Look>, FaceError>) {
         self.look.wait(now + self.config.poll);
-        if result.is_ok() {
-            self.troubles.worked(LOOK);
-        }
+        self.note(LOOK, &result);
         let look = match result {
             Ok(Some(look)) => look,
             Ok(None) => {
@@ -247,7 +235,7 @@ impl State {
                 }
                 return;
             }
-            Err(error) => return self.failed(LOOK, &error),
+            Err(_) => return,
         };
         let Look { head, account, market, located, vanished } = look;
         self.seen = Some(Seen { head, account, market, at: now });
