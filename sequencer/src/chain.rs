@@ -4,6 +4,8 @@
 //! executed and promised to nobody.
 
 mod rewind;
+#[cfg(test)]
+pub(crate) mod testing;
 
 pub(crate) use self::rewind::RewindError;
 

@@ -10,9 +10,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use futures::FutureExt;
 use millrace_contracts::{DevGenesis, Genesis};
-use millrace_executor::{Executor, ExecutorConfig};
 use millrace_protocol::{BlockId, RollupConfig};
-use millrace_state::State;
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use tokio::sync::watch;
 
@@ -20,17 +18,14 @@ use self::made_up_l1::{CHAIN_ID, Change, FIRST, MadeUpL1};
 use super::{Goal, SafeHeads};
 use crate::{
     builder::{L1Origins, Origin},
-    chain::{Chain, Resources},
+    chain::{Chain, testing},
     clock,
     config::{Config, Settings},
     genesis,
     health::Health,
-    index::Index,
-    journal::{ChainIdentity, Journal},
     l1_side::{L1Side, Running},
     l2_ref,
     metrics::Metrics,
-    recovery::Recovery,
     writer::{Assignment, Writer},
 };
 
@@ -89,7 +84,8 @@ struct Node {
 
 impl Node {
     async fn start(directory: &Path, l1: &MadeUpL1, rollup: &Rollup, role: Role) -> Self {
-        let (chain, executor) = open(directory, &rollup.genesis).await;
+        let state = millrace_state::Config::default();
+        let (chain, executor) = testing::open(directory, &rollup.genesis, state).await;
         let mut config = Config::from_settings(&Settings::defaults()).unwrap();
         config.l1.urls = vec![l1.url.clone()];
         config.l1.poll = Duration::from_millis(5);
@@ -158,32 +154,6 @@ impl Node {
         let problem = self.health.problem().unwrap_or_default();
         assert!(!problem.contains("contradicts"), "{problem}");
     }
-}
-
-async fn open(directory: &Path, genesis: &Genesis) -> (Arc<Chain>, Executor) {
-    let header = genesis::header(genesis);
-    let path = directory.join("state");
-    let config = millrace_state::Config::default();
-    let state = match State::open(&path, config.clone()) {
-        Ok(state) => state,
-        Err(_) => State::create(&path, config, &genesis.state_diff()).unwrap().0,
-    };
-    let spec = Arc::new(genesis.spec.clone());
-    let identity = ChainIdentity { chain_id: spec.chain_id(), genesis_hash: header.hash() };
-    let journal = directory.join("journal.sqlite").into();
-    let journal = Journal::open(&journal, identity).await.unwrap();
-    let index = Arc::new(Index::open(&directory.join("index")).unwrap());
-    let executor = Executor::new(spec.clone(), ExecutorConfig::default());
-    let recovery = Recovery {
-        executor: &executor,
-        state: &state,
-        journal: &journal,
-        index: &index,
-        genesis: &header,
-    };
-    let (tip, hashes) = recovery.run().await.unwrap();
-    let resources = Resources { spec, journal, index, state, hashes, genesis: header, tip };
-    (Arc::new(Chain::new(resources)), executor)
 }
 
 async fn eventually(what: &str, mut is_so: impl AsyncFnMut() -> bool) {

@@ -9,27 +9,23 @@ use alloy_signer::SignerSync as _;
 use alloy_signer_local::PrivateKeySigner;
 use millrace_contracts::{DevGenesis, Genesis};
 use millrace_executor::{
-    BlockAttributes, Candidate, Executed, Executor, ExecutorConfig, Limits, OpenBlock,
-    StateView as _, assemble,
+    BlockAttributes, Candidate, Executed, Executor, Limits, OpenBlock, StateView as _, assemble,
 };
 use millrace_protocol::{BlockId, L1Attributes, OperatorFee, predeploys::SEQUENCER_FEE_VAULT};
 use millrace_rpc::{Backend as _, BlockRef, LogFilter, LogQuery, LogScope, Lookup};
-use millrace_state::{Config, State};
+use millrace_state::Config;
 use sqlx::{AssertSqlSafe, Connection as _, SqliteConnection};
 use tokio::sync::broadcast;
 
 use super::*;
 use crate::{
     backend::NodeBackend,
-    chain::{Open, Resources},
-    genesis,
-    index::Index,
+    chain::{Open, testing},
     intake::{GivenBack, Intake, IntakeError, usable_gas},
-    journal::{ChainIdentity, Finalized, Journal, WriteError},
+    journal::{Finalized, WriteError},
     l1_cost,
     mempool::{self, Mempool, Rules, SubmitError},
     metrics::Metrics,
-    recovery::Recovery,
     roots::apply_for_roots,
     view::ChainView,
 };
@@ -61,28 +57,8 @@ impl World {
 
     async fn open_with(directory: &Path, config: Config) -> Self {
         let genesis = Genesis::dev(DevGenesis { gas_limit: GAS_LIMIT, ..DevGenesis::default() });
-        let header = genesis::header(&genesis);
-        let path = directory.join("state");
-        let state = match State::open(&path, config.clone()) {
-            Ok(state) => state,
-            Err(_) => State::create(&path, config, &genesis.state_diff()).unwrap().0,
-        };
-        let spec = Arc::new(genesis.spec.clone());
-        let identity = ChainIdentity { chain_id: spec.chain_id(), genesis_hash: header.hash() };
-        let journal = Journal::open(&journal_path(directory).into(), identity).await.unwrap();
-        let index = Arc::new(Index::open(&directory.join("index")).unwrap());
-        let executor = Executor::new(spec.clone(), ExecutorConfig::default());
-        let recovery = Recovery {
-            executor: &executor,
-            state: &state,
-            journal: &journal,
-            index: &index,
-            genesis: &header,
-        };
-        let (tip, hashes) = recovery.run().await.unwrap();
-        let resources =
-            Resources { spec: spec.clone(), journal, index, state, hashes, genesis: header, tip };
-        let chain = Arc::new(Chain::new(resources));
+        let (chain, executor) = testing::open(directory, &genesis, config).await;
+        let spec = &chain.spec;
         let metrics = Arc::new(Metrics::new(executor.clone()));
         let rules = Rules::new(spec.chain_id(), usable_gas(GAS_LIMIT));
         let pool = Mempool::new(mempool::Limits::default(), 7);

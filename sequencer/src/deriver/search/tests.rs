@@ -9,6 +9,7 @@ use millrace_protocol::{BlockId, Eip1559Params, L1Attributes, L1Header, RollupGe
 use millrace_state::{Config, State};
 use millrace_types::{ExecutedBlock, Header, Receipt, SealedHeader, Transaction, TxType};
 use sqlx::Connection as _;
+use tokio::task::JoinHandle;
 
 use super::*;
 use crate::{
@@ -117,6 +118,25 @@ fn block(parent: &SealedHeader, origin: u64) -> ExecutedBlock {
     }
 }
 
+/// Looks for the first block while the journal is away, until somebody has said so.
+async fn look_in_vain(search: &Search) -> JoinHandle<Result<Option<Arc<Block>>, ReadError>> {
+    let looking = tokio::spawn(search.get(1));
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
+    while search.health.problem().is_none() {
+        assert!(tokio::time::Instant::now() < deadline && !looking.is_finished(), "nobody waits");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    looking
+}
+
+/// Writes what nobody would into the journal's first block.
+async fn spoil(journal: &Path) {
+    let url = format!("sqlite:{}", journal.display());
+    let mut connection = sqlx::SqliteConnection::connect(&url).await.unwrap();
+    let spoil = "UPDATE blocks SET body = x'00' WHERE number = 1";
+    sqlx::raw_sql(spoil).execute(&mut connection).await.unwrap();
+}
+
 #[tokio::test]
 async fn the_newest_block_by_its_origin() {
     let directory = tempfile::tempdir().unwrap();
@@ -172,12 +192,7 @@ async fn a_journal_that_cannot_be_reached_is_waited_for() {
     let search = search(directory.path(), &[FIRST; 300]).await;
     let (here, away) = (directory.path().join("journal.sqlite"), directory.path().join("away"));
     std::fs::rename(&here, &away).unwrap();
-    let looking = tokio::spawn(search.get(1));
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
-    while search.health.problem().is_none() {
-        assert!(tokio::time::Instant::now() < deadline && !looking.is_finished(), "nobody waits");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    let looking = look_in_vain(&search).await;
     let retried = r#"millrace_journal_retries_total{operation="read"}"#;
     assert!(search.metrics.text().contains(retried));
     std::fs::rename(away, here).unwrap();
@@ -189,10 +204,7 @@ async fn a_journal_that_cannot_be_reached_is_waited_for() {
 async fn a_journal_that_holds_what_nobody_wrote_is_not_asked_again() {
     let directory = tempfile::tempdir().unwrap();
     let search = search(directory.path(), &[FIRST; 300]).await;
-    let url = format!("sqlite:{}", directory.path().join("journal.sqlite").display());
-    let mut connection = sqlx::SqliteConnection::connect(&url).await.unwrap();
-    let spoil = "UPDATE blocks SET body = x'00' WHERE number = 1";
-    sqlx::raw_sql(spoil).execute(&mut connection).await.unwrap();
+    spoil(&directory.path().join("journal.sqlite")).await;
     let error = search.get(1).await.unwrap_err();
     assert!(matches!(error, ReadError::Corrupt { number: 1, .. }), "{error}");
 }
@@ -202,17 +214,9 @@ async fn a_journal_that_comes_back_spoilt_is_not_called_well() {
     let directory = tempfile::tempdir().unwrap();
     let search = search(directory.path(), &[FIRST; 300]).await;
     let (here, away) = (directory.path().join("journal.sqlite"), directory.path().join("away"));
-    let url = format!("sqlite:{}", here.display());
-    let mut connection = sqlx::SqliteConnection::connect(&url).await.unwrap();
-    let spoil = "UPDATE blocks SET body = x'00' WHERE number = 1";
-    sqlx::raw_sql(spoil).execute(&mut connection).await.unwrap();
+    spoil(&here).await;
     std::fs::rename(&here, &away).unwrap();
-    let looking = tokio::spawn(search.get(1));
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
-    while search.health.problem().is_none() {
-        assert!(tokio::time::Instant::now() < deadline && !looking.is_finished(), "nobody waits");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    let looking = look_in_vain(&search).await;
     std::fs::rename(away, here).unwrap();
     let error = looking.await.unwrap().unwrap_err();
     assert!(matches!(error, ReadError::Corrupt { number: 1, .. }), "{error}");
