@@ -21,15 +21,12 @@ use millrace_types::{
     Account, Block, DepositReceipt, Receipt, SealedHeader, Transaction, TxEnvelope, TxType,
 };
 use op_alloy_consensus::TxDeposit;
-use tokio::sync::broadcast;
+use tokio::sync::{Semaphore, broadcast};
 
 pub(crate) const ALICE: Address = address!("00000000000000000000000000000000000a11ce");
 pub(crate) const EMITTER: Address = address!("00000000000000000000000000000000000e3177");
 pub(crate) const TOPIC: B256 = B256::repeat_byte(0x70);
 pub(crate) const OLDEST_STATE: u64 = 1;
-
-/// How long a call to the fifth address takes.
-pub(crate) const SLOW_CALL: std::time::Duration = std::time::Duration::from_secs(2);
 
 pub(crate) struct Fixture {
     pub(crate) blocks: Vec<Arc<ChainBlock>>,
@@ -38,6 +35,13 @@ pub(crate) struct Fixture {
     pub(crate) block_events: broadcast::Sender<BlockEvent>,
     pub(crate) transactions: broadcast::Sender<Arc<[Arc<Transaction>]>>,
     pub(crate) logs_asked: AtomicUsize,
+    pub(crate) slow_calls: SlowCalls,
+}
+
+/// Calls to the fifth address, which go on until they are told to end.
+pub(crate) struct SlowCalls {
+    pub(crate) begun: AtomicUsize,
+    pub(crate) end: Semaphore,
 }
 
 /// Signs with a signature that recovers to somebody; the sender is said to be Alice.
@@ -174,6 +178,7 @@ impl Fixture {
             block_events: broadcast::channel(16).0,
             transactions: broadcast::channel(16).0,
             logs_asked: AtomicUsize::new(0),
+            slow_calls: SlowCalls { begun: AtomicUsize::new(0), end: Semaphore::new(0) },
         }
     }
 
@@ -317,7 +322,8 @@ impl Backend for Fixture {
             Some(3) => Err(CallError::Failed("out of gas".into())),
             Some(4) => panic!("a handler's panic stays with its request"),
             Some(5) => {
-                tokio::time::sleep(SLOW_CALL).await;
+                self.slow_calls.begun.fetch_add(1, Ordering::Relaxed);
+                self.slow_calls.end.acquire().await.unwrap().forget();
                 Ok(Bytes::new())
             }
             Some(6) => Err(CallError::Busy),

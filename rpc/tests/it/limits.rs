@@ -1,6 +1,6 @@
 //! What happens past each limit.
 
-use std::time::Duration;
+use std::{sync::atomic::Ordering, time::Duration};
 
 use millrace_rpc::Config;
 use serde_json::Value;
@@ -10,10 +10,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{
-    client::{PATIENCE, Server},
-    fixture::SLOW_CALL,
-};
+use crate::client::{PATIENCE, Server};
 
 #[tokio::test]
 async fn bodies() {
@@ -100,8 +97,11 @@ async fn connections() {
 
 #[tokio::test]
 async fn heavy_requests() {
-    let config =
-        Config { heavy_requests_max: 1, request_timeout: SLOW_CALL / 2, ..Config::default() };
+    let config = Config {
+        heavy_requests_max: 1,
+        request_timeout: Duration::from_secs(2),
+        ..Config::default()
+    };
     let server = Server::start(config).await;
     let slow = r#"[{"to":"0x0000000000000000000000000000000000000005"}]"#;
     let quick = r#"[{"to":"0x0000000000000000000000000000000000000009"}]"#;
@@ -109,26 +109,25 @@ async fn heavy_requests() {
     socket
         .send(&format!(r#"{{"jsonrpc":"2.0","id":9,"method":"eth_call","params":{slow}}}"#))
         .await;
-    // Cheap requests do not notice.
-    let busy = timeout(PATIENCE, async {
-        loop {
-            let response = server.call("eth_call", quick).await;
-            assert_eq!(server.result("eth_blockNumber", "[]").await, "0x3");
-            if response.get("error").is_some() {
-                return response;
-            }
+    let slow_calls = &server.backend.slow_calls;
+    timeout(PATIENCE, async {
+        while slow_calls.begun.load(Ordering::Relaxed) == 0 {
+            tokio::task::yield_now().await;
         }
     })
     .await
     .unwrap();
-    assert_eq!(busy["error"]["code"], -32000);
-    assert_eq!(busy["error"]["message"], "server busy, try again later");
+    assert_eq!(server.error("eth_call", quick).await.1, "server busy, try again later");
+    // Cheap requests do not notice.
+    assert_eq!(server.result("eth_blockNumber", "[]").await, "0x3");
     // The time limit ends the wait for the slow one, but it holds its permit until its work is done.
     assert_eq!(
         socket.receive().await.unwrap(),
         r#"{"jsonrpc":"2.0","id":9,"error":{"code":-32002,"message":"request timed out"}}"#
     );
-    assert_eq!(server.error("eth_call", quick).await.1, "server busy, try again later");
+    let busy = server.error("eth_call", quick).await;
+    assert_eq!((busy.0, busy.1.as_str()), (-32000, "server busy, try again later"));
+    slow_calls.end.add_permits(1);
     let answered = timeout(PATIENCE, async {
         while server.call("eth_call", quick).await.get("error").is_some() {}
     });
