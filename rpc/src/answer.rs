@@ -6,6 +6,7 @@
 
 use std::{borrow::Cow, panic::AssertUnwindSafe};
 
+use alloy_primitives::Bytes;
 use futures::FutureExt;
 use http::Extensions;
 use jsonrpsee::{
@@ -19,12 +20,17 @@ use serde::{
 use serde_json::value::RawValue;
 use tokio::time::{Instant, timeout_at};
 
-use crate::{config::Config, error::RpcError};
+use crate::{
+    config::Config,
+    error::RpcError,
+    hot::{self, Submit},
+};
 
 /// Answers requests.
 #[derive(Debug)]
 pub(crate) struct Answerer {
     methods: Methods,
+    door: Box<dyn Submit>,
     response_bytes_max: usize,
     batch_requests_max: usize,
 }
@@ -75,6 +81,58 @@ impl<'a> Message<'a> {
             (Some(method), None) if valid && !method.is_empty() => Self::Notification,
             (_, id) => Self::Invalid { id },
         }
+    }
+
+    /// The id of a request that is one.
+    fn call_id(&self) -> Option<&'a RawValue> {
+        match self {
+            Self::Call { id, .. } => Some(id),
+            Self::Notification | Self::Invalid { .. } => None,
+        }
+    }
+
+    /// The transaction that it hands in, if it does so as every client does.
+    fn submission(&self) -> Option<(&'a RawValue, Bytes)> {
+        match self {
+            Self::Call { id, method, params } if method == hot::METHOD => {
+                Some((id, hot::encoded(*params)?))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// The answers to a batch, no more bytes of them than allowed.
+struct Answers {
+    text: String,
+    bytes_max: usize,
+    /// There was one that did not fit: nothing more is done.
+    full: bool,
+}
+
+impl Answers {
+    fn new(bytes_max: usize) -> Self {
+        Self { text: String::from("["), bytes_max, full: false }
+    }
+
+    /// Adds the answer to a request, which had this id if it had a valid one.
+    fn add(&mut self, id: Option<&RawValue>, answer: String) {
+        let mut answer = answer;
+        if !self.full && self.text.len() + answer.len() > self.bytes_max {
+            self.full = true;
+            if let Some(id) = id {
+                answer = error_response(Some(id), RpcError::response_too_large());
+            }
+        }
+        if self.text.len() > 1 {
+            self.text.push(',');
+        }
+        self.text.push_str(&answer);
+    }
+
+    fn finish(mut self) -> Option<String> {
+        self.text.push(']');
+        (self.text.len() > 2).then_some(self.text)
     }
 }
 
@@ -144,9 +202,10 @@ fn with_id(id: &str, response: MethodResponse) -> String {
 }
 
 impl Answerer {
-    pub(crate) fn new(methods: Methods, config: &Config) -> Self {
+    pub(crate) fn new(methods: Methods, door: Box<dyn Submit>, config: &Config) -> Self {
         Self {
             methods,
+            door,
             response_bytes_max: config.response_bytes_max,
             batch_requests_max: config.batch_requests_max,
         }
@@ -177,7 +236,19 @@ impl Answerer {
         extensions: &Extensions,
         deadline: Instant,
     ) -> Option<String> {
-        match Message::parse(message) {
+        self.answer_parsed(Message::parse(message), extensions, deadline).await
+    }
+
+    async fn answer_parsed(
+        &self,
+        message: Message<'_>,
+        extensions: &Extensions,
+        deadline: Instant,
+    ) -> Option<String> {
+        if let Some(submission) = message.submission() {
+            return self.submit(vec![submission], deadline).await.pop();
+        }
+        match message {
             Message::Call { id, method, params } => {
                 Some(self.call(id, &method, params, extensions, deadline).await)
             }
@@ -187,7 +258,8 @@ impl Answerer {
         }
     }
 
-    /// Answers a batch in order, one request at a time: clients send transactions in the order of their nonces.
+    /// Answers a batch in order, one request at a time: clients send transactions in the order of their nonces. Those that
+    /// follow each other are handed in together.
     async fn answer_batch(
         &self,
         text: &str,
@@ -199,40 +271,69 @@ impl Answerer {
         };
         if batch.too_large {
             // As geth does: one error, under the first id that there is.
-            let id = batch.elements.iter().find_map(|element| match Message::parse(element) {
-                Message::Call { id, .. } => Some(id),
-                _ => None,
-            });
+            let mut messages = batch.elements.into_iter().map(Message::parse);
+            let id = messages.find_map(|message| message.call_id());
             return Some(format!("[{}]", error_response(id, RpcError::batch_too_large())));
         }
         if batch.elements.is_empty() {
             return Some(error_response(None, RpcError::empty_batch()));
         }
-        let mut answers = String::from("[");
-        let mut full = false;
-        for element in batch.elements {
-            let mut answer = match Message::parse(element) {
-                Message::Call { id, .. } if full => {
-                    error_response(Some(id), RpcError::response_too_large())
+        let mut answers = Answers::new(self.response_bytes_max);
+        // All at once: an iterator that parses as it goes could not be held while something is awaited.
+        let messages: Vec<_> = batch.elements.into_iter().map(Message::parse).collect();
+        let mut messages = messages.into_iter().peekable();
+        while let Some(message) = messages.next() {
+            if answers.full {
+                if let Some(id) = message.call_id() {
+                    answers.add(Some(id), error_response(Some(id), RpcError::response_too_large()));
+                } else if let Some(answer) = self.answer_parsed(message, extensions, deadline).await
+                {
+                    answers.add(None, answer);
                 }
-                _ => match self.answer_one(element, extensions, deadline).await {
-                    Some(answer) => answer,
-                    None => continue,
-                },
-            };
-            if !full && answers.len() + answer.len() > self.response_bytes_max {
-                full = true;
-                if let Message::Call { id, .. } = Message::parse(element) {
-                    answer = error_response(Some(id), RpcError::response_too_large());
+                continue;
+            }
+            if let Some(first) = message.submission() {
+                let mut group = vec![first];
+                while group.len() < hot::GROUP_MAX
+                    && let Some(next) = messages.peek().and_then(Message::submission)
+                {
+                    messages.next();
+                    group.push(next);
                 }
+                let ids: Vec<_> = group.iter().map(|(id, _)| *id).collect();
+                for (id, answer) in ids.into_iter().zip(self.submit(group, deadline).await) {
+                    answers.add(Some(id), answer);
+                }
+                continue;
             }
-            if answers.len() > 1 {
-                answers.push(',');
+            let id = message.call_id();
+            if let Some(answer) = self.answer_parsed(message, extensions, deadline).await {
+                answers.add(id, answer);
             }
-            answers.push_str(&answer);
         }
-        answers.push(']');
-        (answers.len() > 2).then_some(answers)
+        answers.finish()
+    }
+
+    /// Hands transactions in together, in their order; one answer each.
+    async fn submit(&self, submissions: Vec<(&RawValue, Bytes)>, deadline: Instant) -> Vec<String> {
+        let (ids, encoded): (Vec<_>, Vec<_>) = submissions.into_iter().unzip();
+        let submit = AssertUnwindSafe(async { self.door.submit_all(encoded).await }).catch_unwind();
+        let all = |error: fn() -> RpcError| {
+            ids.iter().map(|id| error_response(Some(id), error())).collect()
+        };
+        let results = match timeout_at(deadline, submit).await {
+            Ok(Ok(results)) => results,
+            Ok(Err(_)) => {
+                tracing::error!(method = hot::METHOD, "a method handler panicked");
+                return all(RpcError::crashed);
+            }
+            Err(_) => return all(RpcError::timed_out),
+        };
+        let answers = ids.iter().zip(results).map(|(id, result)| match result {
+            Ok(hash) => hot::hash_response(id, hash),
+            Err(error) => error_response(Some(id), error.into()),
+        });
+        answers.collect()
     }
 
     async fn call(

@@ -84,6 +84,20 @@ pub trait Backend: Send + Sync + 'static {
     /// It must not take long: past the edge's time limit the client is told that it timed out, kept or not.
     fn submit(&self, encoded: Bytes) -> impl Future<Output = Result<TxHash, SubmitError>> + Send;
 
+    /// Offers several, in this order; one answer each. They share what offering one costs beside looking at it.
+    fn submit_all(
+        &self,
+        encoded: Vec<Bytes>,
+    ) -> impl Future<Output = Vec<Result<TxHash, SubmitError>>> + Send {
+        async move {
+            let mut results = Vec::with_capacity(encoded.len());
+            for encoded in encoded {
+                results.push(self.submit(encoded).await);
+            }
+            results
+        }
+    }
+
     /// Runs a call on top of a block and throws its effects away. Heavy.
     fn call(&self, request: CallRequest) -> impl Future<Output = Result<Bytes, CallError>> + Send;
 

@@ -14,6 +14,7 @@ mod backend;
 mod config;
 mod edge;
 mod error;
+mod hot;
 mod json;
 mod methods;
 mod server;

@@ -22,6 +22,7 @@ use crate::{
     backend::Backend,
     config::Config,
     error::RpcError,
+    hot::Door,
     methods,
     socket::Socket,
     websocket,
@@ -40,7 +41,11 @@ pub async fn serve<B: Backend>(
     let tasks = TaskTracker::new();
     let slots = Arc::new(Semaphore::new(config.connections_max));
     let endpoint = Endpoint {
-        answerer: Arc::new(Answerer::new(methods::all(backend, config.clone()), &config)),
+        answerer: Arc::new(Answerer::new(
+            methods::all(backend.clone(), config.clone()),
+            Box::new(Door(backend)),
+            &config,
+        )),
         cors: cors(&config.origins),
         config: Arc::new(config),
         stop: stop.clone(),

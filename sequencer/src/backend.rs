@@ -278,16 +278,12 @@ impl Backend for NodeBackend {
     }
 
     async fn submit(&self, encoded: Bytes) -> Result<TxHash, SubmitError> {
-        self.intake.submit(encoded).await.map_err(|error| match error {
-            IntakeError::Closed(reason) => SubmitError::Unavailable(reason),
-            IntakeError::Refused(PoolError::Accounts(error)) => {
-                SubmitError::Internal(error.to_string())
-            }
-            IntakeError::Panicked => SubmitError::Internal(error.to_string()),
-            IntakeError::Decode(_) | IntakeError::Refused(_) => {
-                SubmitError::Rejected(error.to_string())
-            }
-        })
+        self.intake.submit(encoded).await.map_err(refusal)
+    }
+
+    async fn submit_all(&self, encoded: Vec<Bytes>) -> Vec<Result<TxHash, SubmitError>> {
+        let results = self.intake.submit_all(encoded).await;
+        results.into_iter().map(|result| result.map_err(refusal)).collect()
     }
 
     async fn call(&self, request: CallRequest) -> Result<Bytes, CallError> {
@@ -337,4 +333,18 @@ fn broken(error: impl std::fmt::Display) -> ReadError {
 
 fn state_broken(error: impl std::fmt::Display) -> StateError {
     StateError::Internal(error.to_string())
+}
+
+/// Why a transaction was not taken, in the edge's words.
+fn refusal(error: IntakeError) -> SubmitError {
+    match error {
+        IntakeError::Closed(reason) => SubmitError::Unavailable(reason),
+        IntakeError::Refused(PoolError::Accounts(error)) => {
+            SubmitError::Internal(error.to_string())
+        }
+        IntakeError::Panicked => SubmitError::Internal(error.to_string()),
+        IntakeError::Decode(_) | IntakeError::Refused(_) => {
+            SubmitError::Rejected(error.to_string())
+        }
+    }
 }
