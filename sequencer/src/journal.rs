@@ -7,8 +7,8 @@
 //! Until L1 has made blocks final they can be removed again, from the newest downwards ([`Journal::rewind`]).
 //!
 //! Suggested reading order: this file, [`row`] (the encoding), `store` (transactions and failures), `engine` with
-//! `sqlite` and `postgres` (what differs), `lock`, `blocks`, `finalized`, [`waypoints`] (hints beside the rows),
-//! `ledger` (the batcher's L1 transactions).
+//! `sqlite` and `postgres` (what differs), `lock`, `blocks`, `finalized`, [`promise`] (the block after the newest),
+//! [`waypoints`] (hints beside the rows), `ledger` (the batcher's L1 transactions).
 
 mod blocks;
 mod engine;
@@ -19,6 +19,7 @@ mod ledger;
 mod location;
 mod lock;
 mod postgres;
+pub mod promise;
 pub mod row;
 mod sqlite;
 mod store;
@@ -35,17 +36,20 @@ use std::{
 
 use alloy_eips::{BlockHashOrNumber, BlockNumHash};
 use alloy_primitives::B256;
-use millrace_types::{Block, ExecutedBlock, Receipt, SealedHeader, Waypoint};
+use millrace_types::{Block, ExecutedBlock, Receipt, SealedHeader, Transaction, Waypoint};
 use tracing::warn;
 
 pub use self::{
     blocks::Blocks,
-    error::{AppendError, FinalizeError, OpenError, ReadError, RewindError, WriteError},
+    error::{
+        AppendError, FinalizeError, OpenError, PromiseError, ReadError, RewindError, WriteError,
+    },
     finalized::Finalized,
     frame::FrameError,
     ledger::JournalLedger,
     location::{Location, LocationError},
     lock::{DataDir, LockError},
+    promise::{Promised, PromisedHead},
 };
 use crate::blocking::off_the_runtime;
 
@@ -131,7 +135,7 @@ impl Journal {
         Self { checkpoint: Some(Checkpoint(Box::new(checkpoint))), ..self }
     }
 
-    /// Makes a block durable on top of the tip.
+    /// Makes a block durable on top of the tip. What was promised of it has become true, and is forgotten.
     ///
     /// After any error the block must not be acknowledged; [`WriteError`] says whether trying again makes sense.
     /// Appending what is already the tip succeeds, so a block whose fate was unknown may simply be appended again.
@@ -146,7 +150,7 @@ impl Journal {
     }
 
     /// Encodes rows and waypoints at the same time: whoever appends waits for both.
-    async fn encode(&self, blocks: &[ExecutedBlock]) -> Result<Batch, AppendError> {
+    async fn encode<'a>(&self, blocks: &'a [ExecutedBlock]) -> Result<Batch<'a>, AppendError> {
         let rows = {
             let blocks = blocks.to_vec();
             off_the_runtime(move || {
@@ -158,7 +162,7 @@ impl Journal {
             })
         };
         let Some(Checkpoint(checkpoint)) = &self.checkpoint else {
-            return Ok(Batch { rows: rows.await?, waypoints: Vec::new(), checkpoint: 0 });
+            return Ok(Batch { blocks, rows: rows.await?, waypoints: Vec::new(), checkpoint: 0 });
         };
         let waypoints = {
             let blocks = blocks.to_vec();
@@ -169,7 +173,35 @@ impl Journal {
             })
         };
         let (rows, waypoints) = tokio::join!(rows, waypoints);
-        Ok(Batch { rows: rows?, waypoints, checkpoint: checkpoint() })
+        Ok(Batch { blocks, rows: rows?, waypoints, checkpoint: checkpoint() })
+    }
+
+    /// Makes a group of the open block durable, after those before it: from then on it may be shown as promised.
+    ///
+    /// `first_index` is how many transactions come before the group, deposits not counted. The first promise of a block
+    /// brings its head; it may be the head alone. The block is the one after the tip, and every promise of it names the
+    /// same head.
+    ///
+    /// After any error nothing of the group may be shown; [`WriteError`] says whether trying again makes sense. What is
+    /// promised already is not written again, so a group whose fate was unknown may simply be promised again, alone or with
+    /// what came after it.
+    pub async fn promise(
+        &self,
+        head: &PromisedHead,
+        first_index: u64,
+        group: &[Arc<Transaction>],
+    ) -> Result<(), PromiseError> {
+        on_store!(self, store => store.promise(head, first_index, group).await)
+    }
+
+    /// What is promised of the block after the tip; nothing if a block was appended, or removed, since.
+    pub async fn promised(&self) -> Result<Option<Promised>, ReadError> {
+        on_store!(self, store => store.promised().await)
+    }
+
+    /// Forgets what is promised: L1 has decided that the block is not to be. Costs nothing if nothing is promised.
+    pub async fn withdraw_promise(&self) -> Result<(), WriteError> {
+        on_store!(self, store => store.withdraw_promise().await)
     }
 
     /// The newest block that is known to be durable; `None` while there is only genesis.
@@ -239,7 +271,7 @@ impl Journal {
         self.waypoints_unusable.load(Ordering::Relaxed)
     }
 
-    /// Removes every block above `to`, in one transaction: all of them or none. The state must not hold them on its
+    /// Removes every block above `to`, and what is promised, in one transaction: all of it or nothing. The state must not hold them on its
     /// disk any more, since recovery refuses a state that is ahead of the journal.
     ///
     /// After an error of the database the same may be tried again, as with [`append`](Self::append).

@@ -81,8 +81,45 @@ pub enum AppendError {
         /// The first block that doesn't fit.
         offered: BlockNumHash,
     },
+    /// The first block is not what was promised of it: the caller has to stop, or to withdraw the promise first.
+    #[error("block {number} breaks the promise of its first {promised} transactions")]
+    BreaksPromise {
+        /// The block's number.
+        number: u64,
+        /// How many transactions, deposits not counted, were promised.
+        promised: u64,
+    },
     /// A block that could not be read back: the caller made it wrongly, and has to stop.
     #[error("block {number} cannot be journaled: {source}")]
+    Invalid {
+        /// The block's number.
+        number: u64,
+        /// What is wrong.
+        source: RowError,
+    },
+    /// The database failed.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+}
+
+/// Why nothing was promised.
+#[derive(Debug, thiserror::Error)]
+pub enum PromiseError {
+    /// It doesn't belong on the tip, or doesn't go on where the promise ends: the caller's own order is broken, and it has
+    /// to stop.
+    #[error(
+        "a promise of block {} from transaction {} on does not follow {tip:?} with {promised:?}", offered.0, offered.1
+    )]
+    NotNext {
+        /// The newest block in the journal.
+        tip: Option<BlockNumHash>,
+        /// The block that is promised, and how many transactions of it.
+        promised: Option<(u64, u64)>,
+        /// The block that was to be promised, and from which transaction on.
+        offered: (u64, u64),
+    },
+    /// What could not be read back: the caller made it wrongly, and has to stop.
+    #[error("block {number} cannot be promised: {source}")]
     Invalid {
         /// The block's number.
         number: u64,
@@ -162,6 +199,13 @@ impl WriteError {
 }
 
 impl AppendError {
+    /// Whether the same may be tried again, and may well succeed.
+    pub const fn may_pass(&self) -> bool {
+        matches!(self, Self::Write(error) if error.may_pass())
+    }
+}
+
+impl PromiseError {
     /// Whether the same may be tried again, and may well succeed.
     pub const fn may_pass(&self) -> bool {
         matches!(self, Self::Write(error) if error.may_pass())

@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use alloy_primitives::{Address, B256, Bytes, keccak256};
 use alloy_rlp::{Decodable, Encodable, Header as RlpHeader};
+use millrace_protocol::Eip1559ParamsError;
 use millrace_types::{
     Block, DepositReceipt, ExecutedBlock, Header, Receipt, SealedHeader, Transaction,
     TransactionError, TxType,
@@ -84,6 +85,18 @@ pub enum RowError {
         /// What is wrong with it.
         source: TransactionError,
     },
+    /// What a promise begins with holds another transaction than a deposit.
+    #[error("transaction {index} of the head is no deposit")]
+    NoDeposit {
+        /// Which one.
+        index: usize,
+    },
+    /// What a promise begins with has no EIP-1559 parameters.
+    #[error(transparent)]
+    Eip1559(#[from] Eip1559ParamsError),
+    /// A part of a promise is missing.
+    #[error("the promise has a gap")]
+    Gap,
     /// A receipt of no known transaction type.
     #[error("a receipt has the unknown type {0}")]
     ReceiptType(u8),

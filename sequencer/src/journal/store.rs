@@ -7,6 +7,7 @@ use alloy_primitives::B256;
 use futures::TryStreamExt as _;
 use millrace_batcher::Change as LedgerChange;
 use millrace_protocol::BlockId;
+use millrace_types::ExecutedBlock;
 use parking_lot::Mutex;
 use sqlx::{
     ColumnIndex, Connection as _, Database, Decode, Encode, Executor, IntoArguments, Pool,
@@ -21,6 +22,7 @@ use super::{
     engine::{ConnectError, Connection, Engine, Fault},
     error::{AppendError, FinalizeError, OpenError, ReadError, RewindError, WriteError},
     finalized::Finalized,
+    promise::{PromiseMark, PromiseRow},
     row::Row,
 };
 
@@ -72,13 +74,15 @@ pub(super) struct Store<E: Engine> {
     watermarks: Mutex<Watermarks>,
 }
 
-/// `finalized ≤ tip`: how far the journal has come, as far as it is known to be durable.
+/// `finalized ≤ tip < promised`: how far the journal has come, as far as it is known to be durable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Watermarks {
+pub(super) struct Watermarks {
     /// The newest block; `None` while there is only genesis.
-    tip: Option<BlockNumHash>,
+    pub(super) tip: Option<BlockNumHash>,
+    /// How far the block after it is promised.
+    pub(super) promised: Option<PromiseMark>,
     /// Up to here nothing is ever removed; `None` until L1 has made anything final.
-    finalized: Option<Finalized>,
+    pub(super) finalized: Option<Finalized>,
 }
 
 /// ```text
@@ -105,7 +109,8 @@ const WAYPOINTS_REMOVED_EACH: usize = 2;
 
 /// Blocks to be appended together, with what belongs to them.
 #[derive(Debug)]
-pub(super) struct Batch {
+pub(super) struct Batch<'a> {
+    pub(super) blocks: &'a [ExecutedBlock],
     pub(super) rows: Vec<Row>,
     /// Encoded waypoints of those blocks that have any, by number.
     pub(super) waypoints: Vec<(u64, Vec<u8>)>,
@@ -114,15 +119,17 @@ pub(super) struct Batch {
 }
 
 /// What a transaction changes.
-enum Change<'a> {
-    Append(&'a Batch),
+pub(super) enum Change<'a> {
+    Append(&'a Batch<'a>),
+    Promise(PromiseRow),
+    Withdraw,
     Rewind { to: u64 },
     Finalize(Finalized),
     Ledger(&'a [LedgerChange]),
 }
 
 /// Why a transaction failed.
-enum Failure {
+pub(super) enum Failure {
     /// The stored watermarks were not those that we knew: somebody else wrote.
     Diverged,
     Database(sqlx::Error),
@@ -181,7 +188,15 @@ where
         self.watermarks.lock().finalized
     }
 
-    pub(super) async fn append(&self, batch: &Batch) -> Result<(), AppendError> {
+    pub(super) const fn genesis(&self) -> BlockNumHash {
+        self.genesis
+    }
+
+    pub(super) fn watermarks(&self) -> Watermarks {
+        *self.watermarks.lock()
+    }
+
+    pub(super) async fn append(&self, batch: &Batch<'_>) -> Result<(), AppendError> {
         let rows = &batch.rows;
         let Some(last) = rows.last() else { return Ok(()) };
         let last = BlockNumHash::new(last.number, last.hash);
@@ -193,7 +208,13 @@ where
         let tip = known.tip;
         check_follows(tip.unwrap_or(self.genesis), rows)
             .map_err(|offered| AppendError::NotNext { tip, offered })?;
-        let after = Watermarks { tip: Some(last), ..known };
+        if let Some((mark, first)) = known.promised.zip(batch.blocks.first())
+            && mark.is_broken_by(&first.block)
+        {
+            let number = first.block.number();
+            return Err(AppendError::BreaksPromise { number, promised: mark.transactions });
+        }
+        let after = Watermarks { tip: Some(last), promised: None, ..known };
         Ok(self.change(&mut writer, Change::Append(batch), Some(after)).await?)
     }
 
@@ -212,7 +233,7 @@ where
             0 => None,
             _ => Some(self.id(to).await?.ok_or(WriteError::NotStored(sqlx::Error::RowNotFound))?),
         };
-        let after = Watermarks { tip, ..known };
+        let after = Watermarks { tip, promised: None, ..known };
         Ok(self.change(&mut writer, Change::Rewind { to }, Some(after)).await?)
     }
 
@@ -354,7 +375,7 @@ where
 
     /// Makes a change that should lead to the watermarks `after`, and finds out whether it did. With `None` it leaves them
     /// alone, and cannot be found by them.
-    async fn change(
+    pub(super) async fn change(
         &self,
         writer: &mut Writer<Connection<E>>,
         change: Change<'_>,
@@ -405,9 +426,18 @@ where
     }
 
     async fn transact(connection: &mut Connection<E>, change: Change<'_>) -> Result<(), Failure> {
+        // These are one statement, which needs no transaction around it.
+        let change = match change {
+            Change::Promise(row) => return Self::insert_promise(connection, row).await,
+            Change::Withdraw => return Ok(Self::delete_promises(connection).await?),
+            change => change,
+        };
         let mut transaction = connection.begin_with(E::BEGIN.into_sql_str()).await?;
         match change {
-            Change::Append(Batch { rows, waypoints, checkpoint }) => {
+            Change::Promise(_) | Change::Withdraw => {}
+            Change::Append(Batch { blocks: _, rows, waypoints, checkpoint }) => {
+                // First, so that the blocks take its room.
+                Self::delete_promises(&mut transaction).await?;
                 for row in rows {
                     let done = sqlx::query(INSERT)
                         .bind(row.number.cast_signed())
@@ -445,6 +475,7 @@ where
                     return Err(Failure::Diverged);
                 }
                 sqlx::query(DELETE_WAYPOINTS_ABOVE).bind(to).execute(&mut *transaction).await?;
+                Self::delete_promises(&mut transaction).await?;
             }
             Change::Finalize(Finalized { l2, l1 }) => {
                 let done = sqlx::query(FINALIZE)
@@ -477,7 +508,7 @@ where
     async fn read_watermarks(connection: &mut Connection<E>) -> Result<Watermarks, sqlx::Error> {
         let tip = sqlx::query(SELECT_TIP).fetch_optional(&mut *connection).await?;
         let tip = tip.map(|row| Self::id_columns(&row, 0)).transpose()?;
-        let finalized = sqlx::query(SELECT_FINALIZED).fetch_optional(connection).await?;
+        let finalized = sqlx::query(SELECT_FINALIZED).fetch_optional(&mut *connection).await?;
         let finalized = finalized
             .map(|row| {
                 let id = |first| {
@@ -487,7 +518,8 @@ where
                 Ok::<_, sqlx::Error>(Finalized { l2: id(0)?, l1: id(2)? })
             })
             .transpose()?;
-        Ok(Watermarks { tip, finalized })
+        let promised = Self::read_promise_mark(connection).await?;
+        Ok(Watermarks { tip, promised, finalized })
     }
 
     /// Writes down which chain this is, or checks it.
@@ -531,7 +563,7 @@ where
         Ok(BlockNumHash::new(number, Self::hash_column(row, first + 1)?))
     }
 
-    fn hash_column(
+    pub(super) fn hash_column(
         row: &<E::Database as Database>::Row,
         index: usize,
     ) -> Result<B256, sqlx::Error> {

@@ -5,6 +5,7 @@ pub(crate) mod fixture;
 mod index;
 mod ledger;
 mod postgres;
+mod promises;
 mod recovery;
 mod rows;
 pub(crate) mod server;

@@ -20,7 +20,7 @@ use sqlx::{AssertSqlSafe, Connection as _, PgConnection, SqliteConnection};
 
 use super::{
     fixture::{self, GENESIS, IDENTITY, chain, extend, stored, with_waypoints},
-    ledger,
+    ledger, promises,
     server::Server,
 };
 
@@ -62,22 +62,30 @@ async fn on(create: impl AsyncFn(&str) -> String) {
     forgets_closed_transactions(&create("ledger_closed").await).await;
     ledger::goes_its_own_way(&create("ledger_beside").await).await;
     ledger::survives_abandoned_changes(&create("ledger_abandoned").await).await;
+    promises::gives_back_what_was_promised(&create("promises").await).await;
+    promises::is_kept_or_broken_by_blocks(&create("promises_kept").await).await;
+    promises::takes_only_what_goes_on(&create("promises_order").await).await;
+    promises::may_be_made_again(&create("promises_again").await).await;
+    promises::leaves_with_removed_blocks(&create("promises_rewind").await).await;
+    promises::survives_abandoned_promises(&create("promises_abandoned").await).await;
+    promises::names_what_is_corrupt(&create("promises_corrupt").await).await;
+    promises::halts_when_somebody_else_promises(&create("promises_outsider").await).await;
     does_without_damaged_waypoints(&create("damaged").await).await;
     upgrades_a_journal_without_waypoints(&create("upgrades").await).await;
 }
 
-async fn open(location: &str) -> Journal {
+pub(super) async fn open(location: &str) -> Journal {
     Journal::open(&location.parse().unwrap(), IDENTITY).await.unwrap()
 }
 
-async fn filled(location: &str, blocks: &[ExecutedBlock]) -> Journal {
+pub(super) async fn filled(location: &str, blocks: &[ExecutedBlock]) -> Journal {
     let journal = open(location).await;
     journal.append_group(blocks).await.unwrap();
     journal
 }
 
 /// The whole journal is these blocks and nothing else.
-async fn check(journal: &Journal, expected: &[ExecutedBlock]) {
+pub(super) async fn check(journal: &Journal, expected: &[ExecutedBlock]) {
     assert_eq!(journal.tip(), expected.last().map(id));
     let mut blocks = journal.range(0..=u64::MAX);
     if !expected.is_empty() {
@@ -89,7 +97,7 @@ async fn check(journal: &Journal, expected: &[ExecutedBlock]) {
     assert_eq!(blocks.next().await.unwrap(), None);
 }
 
-fn id(executed: &ExecutedBlock) -> BlockNumHash {
+pub(super) fn id(executed: &ExecutedBlock) -> BlockNumHash {
     executed.block.header.num_hash()
 }
 
@@ -335,7 +343,7 @@ async fn survives_abandoned_rewinds(location: &str) {
     check(&open_again(journal, location).await, &blocks[..1]).await;
 }
 
-async fn open_again(journal: Journal, location: &str) -> Journal {
+pub(super) async fn open_again(journal: Journal, location: &str) -> Journal {
     drop(journal);
     open(location).await
 }
@@ -572,9 +580,8 @@ async fn count_waypoints(location: &str) -> i64 {
     }
 }
 
-/// Does to a database behind the journal's back what no journal does.
 /// A query's one number.
-async fn query(location: &str, statement: &str) -> i64 {
+pub(super) async fn query(location: &str, statement: &str) -> i64 {
     let statement = AssertSqlSafe(statement);
     if location.starts_with("postgres") {
         let mut connection = PgConnection::connect(location).await.unwrap();
@@ -586,7 +593,8 @@ async fn query(location: &str, statement: &str) -> i64 {
     }
 }
 
-async fn execute(location: &str, statement: &str) {
+/// Does to a database behind the journal's back what no journal does.
+pub(super) async fn execute(location: &str, statement: &str) {
     let statement = sqlx::raw_sql(AssertSqlSafe(statement));
     if location.starts_with("postgres") {
         let mut connection = PgConnection::connect(location).await.unwrap();

@@ -1,0 +1,15 @@
+-- The open block, as far as anybody was promised it: its transactions, group by group, before there is a block to hold
+-- them. They leave when a block is appended, or when blocks are removed, so all rows are of the block after the newest.
+-- `end_index` is the number of transactions up to and including the group's, deposits not counted; the first row has the
+-- head, the others an empty one. `last_hash` is that of the newest transaction, or the parent's as long as there is none.
+CREATE TABLE promises (
+    end_index    BIGINT NOT NULL PRIMARY KEY CHECK (end_index >= 0),
+    number       BIGINT NOT NULL CHECK (number > 0),
+    last_hash    BYTEA  NOT NULL CHECK (length(last_hash) = 32),
+    head         BYTEA  NOT NULL,
+    transactions BYTEA  NOT NULL
+);
+
+-- Compressed already.
+ALTER TABLE promises ALTER COLUMN head SET STORAGE EXTERNAL;
+ALTER TABLE promises ALTER COLUMN transactions SET STORAGE EXTERNAL;
