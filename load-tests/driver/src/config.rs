@@ -8,20 +8,75 @@ use std::{
 };
 
 use alloy_primitives::hex;
-use clap::{Parser, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub use self::reads::{Method, ReadsConfig};
 use crate::{keys::Key, limits};
+
+mod reads;
 
 /// The first account of the mnemonic that every development chain funds.
 const DEV_KEY: &str = "0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80";
 
-/// Drives an Ethereum JSON-RPC endpoint with signed transactions and reports what became of them.
+/// Drives an Ethereum JSON-RPC endpoint with signed transactions and reports what became of them, or measures how fast it
+/// answers reads.
 #[derive(Debug, Parser)]
-#[command(name = "millrace-load", version)]
+#[command(name = "millrace-load", version, args_conflicts_with_subcommands = true)]
 pub struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    load: LoadArgs,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Sends token transfers, waits until they are included, and then reads what they left, flat out.
+    Reads(reads::ReadsArgs),
+}
+
+/// What both ways of running are told.
+#[derive(Debug, Args)]
+struct CommonArgs {
     /// The endpoint: http://HOST:PORT[/PATH].
     #[arg(long, default_value = "http://127.0.0.1:9545")]
     url: String,
+    /// Keep-alive connections, each with one request under way.
+    #[arg(long, default_value_t = 16)]
+    connections: usize,
+    /// Accounts that send. Each belongs to one connection, so that its transactions arrive in order.
+    #[arg(long, default_value_t = 256)]
+    senders: usize,
+    /// A file with the private key that funds the senders, in hex. By default the first account of development chains.
+    #[arg(long)]
+    key_file: Option<PathBuf>,
+    /// The highest fee a gas, in wei. By default 50 times the base fee, and 2 gwei.
+    #[arg(long)]
+    max_fee: Option<u128>,
+    /// Where accounts, recipients and the mix come from. Random when absent, and printed.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Reads the CPU time and the memory of this process, the server's, from /proc.
+    #[arg(long)]
+    server_pid: Option<u32>,
+    /// How often the next block is asked for, in milliseconds: the resolution of inclusion latencies.
+    #[arg(long, default_value_t = 10)]
+    poll_ms: u64,
+    /// Seconds to wait for the rest after the last transaction was sent.
+    #[arg(long, default_value_t = 30.0)]
+    drain: f64,
+    /// Allows an endpoint that is not on this machine.
+    #[arg(long)]
+    allow_remote: bool,
+    /// What the RESULT line is called.
+    #[arg(long, default_value = "load")]
+    name: String,
+}
+
+#[derive(Debug, Args)]
+struct LoadArgs {
+    #[command(flatten)]
+    common: CommonArgs,
     /// What the transactions do.
     #[arg(long, value_enum, default_value_t = Workload::Transfers)]
     workload: Workload,
@@ -40,42 +95,35 @@ pub struct Cli {
     /// Transactions a request: 1 sends single requests, more sends JSON batches.
     #[arg(long, default_value_t = 1)]
     batch: usize,
-    /// Keep-alive connections, each with one request under way.
-    #[arg(long, default_value_t = 16)]
-    connections: usize,
-    /// Accounts that send. Each belongs to one connection, so that its transactions arrive in order.
-    #[arg(long, default_value_t = 256)]
-    senders: usize,
     /// Sending pauses while so many transactions wait for a block. Not with --rate, which waits for nobody.
     #[arg(long, default_value_t = 50_000)]
     in_flight: u64,
     /// Sends by eth_sendRawTransactionSync, so that acceptance means a receipt.
     #[arg(long)]
     sync: bool,
-    /// A file with the private key that funds the senders, in hex. By default the first account of development chains.
+    /// Prints a line INTERVAL every so many seconds.
     #[arg(long)]
-    key_file: Option<PathBuf>,
-    /// The highest fee a gas, in wei. By default 50 times the base fee, and 2 gwei.
-    #[arg(long)]
-    max_fee: Option<u128>,
-    /// Where accounts, recipients and the mix come from. Random when absent, and printed.
-    #[arg(long)]
-    seed: Option<u64>,
-    /// Reads the CPU time of this process, the server's, from /proc.
-    #[arg(long)]
-    server_pid: Option<u32>,
-    /// How often the next block is asked for, in milliseconds: the resolution of inclusion latencies.
-    #[arg(long, default_value_t = 10)]
-    poll_ms: u64,
-    /// Seconds to wait for the rest after the last transaction was sent.
-    #[arg(long, default_value_t = 30.0)]
-    drain: f64,
-    /// Allows an endpoint that is not on this machine.
-    #[arg(long)]
-    allow_remote: bool,
-    /// What the RESULT line is called.
-    #[arg(long, default_value = "load")]
-    name: String,
+    every: Option<f64>,
+}
+
+/// What the command line asks for, checked.
+#[derive(Debug)]
+pub enum Task {
+    /// Drive with transactions: [`crate::run`].
+    Load(Box<Config>),
+    /// Drive with reads: [`crate::reads`].
+    Reads(Box<ReadsConfig>),
+}
+
+impl TryFrom<Cli> for Task {
+    type Error = ConfigError;
+
+    fn try_from(cli: Cli) -> Result<Self, ConfigError> {
+        Ok(match cli.command {
+            None => Self::Load(Box::new(cli.load.try_into()?)),
+            Some(Command::Reads(reads)) => Self::Reads(Box::new(reads.try_into()?)),
+        })
+    }
 }
 
 /// What transactions do.
@@ -123,7 +171,7 @@ pub struct Endpoint {
     pub path: String,
 }
 
-/// What a run does. Made by [`Config::try_from`] of a [`Cli`], and valid.
+/// What a run does. Part of a [`Task`], and valid.
 #[derive(Debug)]
 pub struct Config {
     pub(crate) endpoint: Endpoint,
@@ -142,6 +190,7 @@ pub struct Config {
     pub(crate) server_pid: Option<u32>,
     pub(crate) poll: Duration,
     pub(crate) drain: Duration,
+    pub(crate) every: Option<Duration>,
     pub(crate) name: String,
 }
 
@@ -158,38 +207,41 @@ pub enum ConfigError {
     },
 }
 
-impl TryFrom<Cli> for Config {
+impl TryFrom<LoadArgs> for Config {
     type Error = ConfigError;
 
-    fn try_from(cli: Cli) -> Result<Self, ConfigError> {
-        let endpoint = endpoint(&cli.url, cli.allow_remote)?;
-        let duration = seconds("duration", cli.duration, limits::DURATION_SECS_MAX)?;
-        let drain = seconds("drain", cli.drain, limits::DURATION_SECS_MAX)?;
-        if cli.rate.is_some_and(|rate| !(rate > 0.0 && rate <= limits::RATE_MAX)) {
+    fn try_from(args: LoadArgs) -> Result<Self, ConfigError> {
+        let common = args.common;
+        let endpoint = endpoint(&common.url, common.allow_remote)?;
+        let duration = seconds("duration", args.duration, limits::DURATION_SECS_MAX)?;
+        let drain = seconds("drain", common.drain, limits::DURATION_SECS_MAX)?;
+        let every = args.every.map(|every| seconds("every", every, limits::DURATION_SECS_MAX));
+        let every = every.transpose()?;
+        if args.rate.is_some_and(|rate| !(rate > 0.0 && rate <= limits::RATE_MAX)) {
             return Err(wrong("rate", format!("must be over 0 and at most {}", limits::RATE_MAX)));
         }
         // What would be due after the end need not be signed.
-        let due = cli.rate.map(|rate| (rate * duration.as_secs_f64()).ceil() as u64);
-        let asked = match (cli.count, due) {
+        let due = args.rate.map(|rate| (rate * duration.as_secs_f64()).ceil() as u64);
+        let asked = match (args.count, due) {
             (Some(count), due) => count.min(due.unwrap_or(count)),
             (None, Some(due)) => due,
             (None, None) => limits::COUNT_DEFAULT,
         };
         let count = between("count", asked, 1, limits::COUNT_MAX)?;
-        let senders = between("senders", cli.senders as u64, 1, limits::SENDERS_MAX)?.min(count);
+        let senders = between("senders", common.senders as u64, 1, limits::SENDERS_MAX)?.min(count);
         let connections =
-            between("connections", cli.connections as u64, 1, limits::CONNECTIONS_MAX)?
+            between("connections", common.connections as u64, 1, limits::CONNECTIONS_MAX)?
                 .min(senders);
-        let batch = between("batch", cli.batch as u64, 1, limits::BATCH_MAX)?;
-        let poll = between("poll-ms", cli.poll_ms, 1, 10_000)?;
-        if cli.name.is_empty() || cli.name.contains(char::is_whitespace) {
+        let batch = between("batch", args.batch as u64, 1, limits::BATCH_MAX)?;
+        let poll = between("poll-ms", common.poll_ms, 1, 10_000)?;
+        if common.name.is_empty() || common.name.contains(char::is_whitespace) {
             return Err(wrong("name", "must be one word"));
         }
-        let pace = match cli.rate {
+        let pace = match args.rate {
             Some(rate) => Pace::Rate(rate),
-            None => Pace::FlatOut { in_flight: cli.in_flight.max(batch) },
+            None => Pace::FlatOut { in_flight: args.in_flight.max(batch) },
         };
-        let key = match &cli.key_file {
+        let key = match &common.key_file {
             None => DEV_KEY.to_owned(),
             Some(file) => std::fs::read_to_string(file)
                 .map_err(|error| wrong("key-file", format!("{}: {error}", file.display())))?,
@@ -197,27 +249,28 @@ impl TryFrom<Cli> for Config {
         // What is wrong with a key is not said in terms of the key.
         let funder = hex::decode(key.trim()).ok().and_then(|bytes| Key::from_bytes(&bytes));
         let funder = funder.ok_or_else(|| wrong("key-file", "holds no private key in hex"))?;
-        if cli.server_pid.is_some_and(|pid| crate::cpu::of(pid).is_none()) {
+        if common.server_pid.is_some_and(|pid| crate::process::cpu(pid).is_none()) {
             return Err(wrong("server-pid", "there is no such process in /proc"));
         }
         Ok(Self {
             endpoint,
-            workload: cli.workload,
-            spread: cli.recipients,
+            workload: args.workload,
+            spread: args.recipients,
             count: count as usize,
             pace,
             duration,
             batch: batch as usize,
             connections: connections as usize,
             senders: senders as usize,
-            sync: cli.sync,
+            sync: args.sync,
             funder,
-            max_fee: cli.max_fee,
-            seed: cli.seed.unwrap_or_else(rand::random),
-            server_pid: cli.server_pid,
+            max_fee: common.max_fee,
+            seed: common.seed.unwrap_or_else(rand::random),
+            server_pid: common.server_pid,
             poll: Duration::from_millis(poll),
             drain,
-            name: cli.name,
+            every,
+            name: common.name,
         })
     }
 }
@@ -295,18 +348,22 @@ mod tests {
     fn check(line: &str) -> Result<Config, String> {
         let words = ["millrace-load"].into_iter().chain(line.split(' '));
         let cli = Cli::try_parse_from(words).map_err(|error| error.to_string())?;
-        Config::try_from(cli).map_err(|error| error.to_string())
+        match Task::try_from(cli).map_err(|error| error.to_string())? {
+            Task::Load(config) => Ok(*config),
+            Task::Reads(_) => panic!("{line} is for reads"),
+        }
     }
 
     #[test]
     fn a_run_is_bounded() {
         for (line, problem) in [
-            ("--count 0", "--count: 0 is not between 1 and 5000000"),
-            ("--count 5000001", "--count: 5000001 is not between"),
+            ("--count 0", "--count: 0 is not between 1 and 20000000"),
+            ("--count 20000001", "--count: 20000001 is not between"),
             ("--rate 0", "--rate: must be over 0"),
             ("--rate NaN", "--rate: must be over 0"),
             ("--rate 1000000 --duration 60", "--count: 60000000 is not between"),
             ("--duration 0", "--duration: 0 is not over 0"),
+            ("--every 0", "--every: 0 is not over 0"),
             ("--batch 0", "--batch: 0 is not between"),
             ("--senders 0", "--senders: 0 is not between"),
             ("--connections 100000", "--connections: 100000 is not between"),

@@ -20,6 +20,10 @@ impl Latencies {
         self.0.push(u32::try_from(nanos / 1_000).unwrap_or(u32::MAX));
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     pub(crate) fn append(&mut self, mut other: Self) {
         self.0.append(&mut other.0);
     }

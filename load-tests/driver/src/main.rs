@@ -1,25 +1,23 @@
 //! The binary: reads the command line, minds Ctrl-C and prints the report.
 
 use std::{
+    fmt::Display,
     io::{self, Write},
     process::ExitCode,
 };
 
 use anyhow::Context;
 use clap::Parser;
-use millrace_load::{Cli, Config, Report, run};
+use millrace_load::{Cli, Progress, Task, reads, run};
 use tokio::{runtime, signal, spawn};
 use tokio_util::sync::CancellationToken;
 
-/// Exits with 0 when everything that was sent was included, with 1 when something was not, with 2 when nothing could be
-/// measured.
+/// Exits with 0 when everything that was sent was included and everything that was read was there, with 1 when something
+/// was not, with 2 when nothing could be measured.
 fn main() -> ExitCode {
     match report() {
-        Ok(report) => {
-            // A reader that is gone does not change what was found.
-            let _ = writeln!(io::stdout(), "{report}");
-            if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-        }
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
         Err(error) => {
             let _ = writeln!(io::stderr(), "millrace-load: {error:#}");
             ExitCode::from(2)
@@ -27,11 +25,12 @@ fn main() -> ExitCode {
     }
 }
 
-fn report() -> anyhow::Result<Report> {
-    let config = Config::try_from(Cli::parse())?;
+/// Whether nothing went wrong with what was measured.
+fn report() -> anyhow::Result<bool> {
+    let task = Task::try_from(Cli::parse())?;
     // One thread: the server needs the others.
     let runtime = runtime::Builder::new_current_thread().enable_all().build().context("start")?;
-    let report = runtime.block_on(async {
+    let clean = runtime.block_on(async {
         let interrupt = CancellationToken::new();
         let interrupted = interrupt.clone();
         spawn(async move {
@@ -39,12 +38,33 @@ fn report() -> anyhow::Result<Report> {
                 interrupted.cancel();
             }
         });
-        run(config, interrupt, |progress| {
-            let _ = writeln!(io::stderr(), "{progress}");
-        })
-        .await
+        match task {
+            Task::Load(config) => run(*config, interrupt, hear).await.map(|report| {
+                print(&report);
+                report.is_clean()
+            }),
+            Task::Reads(config) => reads(*config, interrupt, hear).await.map(|report| {
+                print(&report);
+                report.is_clean()
+            }),
+        }
     });
     // Signing that was interrupted ends with the process.
     runtime.shutdown_background();
-    Ok(report?)
+    Ok(clean?)
+}
+
+/// What belongs to the result goes where the result goes.
+fn hear(progress: Progress<'_>) {
+    match progress {
+        Progress::Step(step) => {
+            let _ = writeln!(io::stderr(), "{step}");
+        }
+        Progress::Interval(interval) => print(interval),
+    }
+}
+
+fn print(what: &impl Display) {
+    // A reader that is gone does not change what was found.
+    let _ = writeln!(io::stdout(), "{what}");
 }

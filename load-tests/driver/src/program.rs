@@ -1,7 +1,7 @@
 //! Code that prepares a chain: the contracts that the load calls, and init code that pays or mints for many accounts at
 //! once. All of it is deployed by transactions without a recipient, so that any chain will do.
 
-use alloy_primitives::{Address, Bytes, U256, hex};
+use alloy_primitives::{Address, B256, Bytes, U256, hex, keccak256};
 use serde_json::Value;
 
 const MSTORE: u8 = 0x52;
@@ -64,9 +64,19 @@ pub(crate) fn transfer(to: Address, amount: u64) -> Bytes {
     calldata([0xa9, 0x05, 0x9c, 0xbb], &[to.into_word().into(), U256::from(amount)])
 }
 
+/// Calldata of `balanceOf(holder)`.
+pub(crate) fn balance_of(holder: Address) -> Bytes {
+    calldata([0x70, 0xa0, 0x82, 0x31], &[holder.into_word().into()])
+}
+
+/// The first topic of a token's transfers; the second is who sends.
+pub(crate) fn transfer_topic() -> B256 {
+    keccak256("Transfer(address,address,uint256)")
+}
+
 /// Calldata of the pair's `swap(zero_for_one, amount, 0)`.
 pub(crate) fn swap(zero_for_one: bool, amount: u64) -> Bytes {
-    let selector = alloy_primitives::keccak256("swap(bool,uint256,uint256)");
+    let selector = keccak256("swap(bool,uint256,uint256)");
     let words = [U256::from(u8::from(zero_for_one)), U256::from(amount), U256::ZERO];
     calldata([selector[0], selector[1], selector[2], selector[3]], &words)
 }

@@ -3,10 +3,11 @@
 use std::{fmt, time::Duration};
 
 use crate::{
+    answers::Errors,
     config::{Config, Pace},
-    drive::{Errors, Sent},
     latency::Percentiles,
-    watch::{Blocks, Included},
+    run::Run,
+    watch::Blocks,
 };
 
 /// What a run found. Printed, it is a summary that ends in a line `RESULT name=… key=value …`.
@@ -37,13 +38,8 @@ pub struct Report {
 }
 
 impl Report {
-    pub(crate) fn new(
-        config: &Config,
-        mut sent: Sent,
-        mut included: Included,
-        server_cpu: Option<Duration>,
-        own_cpu: Option<Duration>,
-    ) -> Self {
+    pub(crate) fn new(config: &Config, run: Run) -> Self {
+        let Run { mut sent, mut included, server_cpu, own_cpu, first_block: _ } = run;
         let Config { name, workload, spread, batch, connections, senders, seed, .. } = config;
         let method = if config.sync { "sync" } else { "async" };
         let pace = match config.pace {
@@ -99,7 +95,7 @@ impl Report {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { submitted, accepted, included, elapsed, .. } = self;
-        let Blocks { count, empty, gas, largest, reorgs } = self.blocks;
+        let Blocks { count, empty, gas, largest, reorgs, slots } = self.blocks;
         let [submitted_rate, accepted_rate, included_rate] = self.rates;
         writeln!(f, "{:.2} s", elapsed.as_secs_f64())?;
         writeln!(f, "  submitted  {submitted:>9}  {submitted_rate:>9.0}/s")?;
@@ -118,6 +114,13 @@ impl fmt::Display for Report {
             f,
             "  {count} blocks, {empty} of them without ours, at most {largest} of ours in one, {gas} gas"
         )?;
+        if slots.missed > 0 {
+            writeln!(
+                f,
+                "  {} of them came half a block time late or more, the latest by {} ms",
+                slots.missed, slots.late_max_ms
+            )?;
+        }
         if reorgs > 0 {
             writeln!(f, "  the chain was reorganized {reorgs} times: numbers are of all branches")?;
         }
@@ -164,6 +167,7 @@ impl fmt::Display for Report {
             " behind_max_ms={:.3} blocks={count} blocks_empty={empty} gas={gas}",
             self.behind_ms
         )?;
+        write!(f, " slots_missed={} late_max_ms={}", slots.missed, slots.late_max_ms)?;
         write!(f, " reorgs={reorgs} reverted={reverted} sampled={sample}")?;
         for (whose, cpu) in [("server", self.server_cpu), ("driver", self.own_cpu)] {
             if let Some(each) = self.cpu_us(cpu) {

@@ -64,6 +64,7 @@ pub(crate) struct Block<'a> {
     pub(crate) number: &'a str,
     pub(crate) hash: B256,
     pub(crate) parent_hash: B256,
+    pub(crate) timestamp: &'a str,
     pub(crate) gas_used: &'a str,
     pub(crate) gas_limit: &'a str,
     pub(crate) base_fee_per_gas: Option<&'a str>,
@@ -159,6 +160,7 @@ pub(crate) fn result<'a, T: Deserialize<'a>>(
     serde_json::from_str(text).map_err(|error| malformed(method, error))
 }
 
-fn request(id: usize, method: &str, params: &Value) -> Value {
+/// A request's body.
+pub(crate) fn request(id: usize, method: &str, params: &Value) -> Value {
     json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params })
 }

@@ -1,7 +1,10 @@
 //! Walking blocks: which transactions were included, and when the block that holds them could be seen. It has a thread of
 //! its own, so that a block of megabytes holds up no request.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use alloy_primitives::{B256, map::B256HashMap};
 use serde_json::json;
@@ -10,9 +13,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     clock::Clock,
-    cpu,
+    interval::{Interval, Intervals},
     latency::Latencies,
+    process,
     rpc::{Block, Receipt, Rpc, RpcError, malformed, parse, quantity, result},
+    slots::Slots,
 };
 
 const METHOD: &str = "eth_getBlockByNumber";
@@ -51,11 +56,12 @@ pub(crate) struct Blocks {
     pub(crate) largest: u64,
     /// Those that did not follow the one before: the chain was reorganized.
     pub(crate) reorgs: u64,
+    /// Whether they came in time.
+    pub(crate) slots: Slots,
 }
 
 /// Looks for transactions in blocks.
-#[derive(Debug)]
-pub(crate) struct Watcher {
+pub(crate) struct Watcher<F> {
     pub(crate) rpc: Rpc,
     /// The first block that is looked at.
     pub(crate) next: u64,
@@ -66,9 +72,11 @@ pub(crate) struct Watcher {
     pub(crate) server_pid: Option<u32>,
     /// Look at the blocks that there are, and end.
     pub(crate) stop: CancellationToken,
+    /// What is said now and then, and who hears it.
+    pub(crate) intervals: Option<(Intervals, F)>,
 }
 
-impl Watcher {
+impl<F: Fn(&Interval)> Watcher<F> {
     pub(crate) async fn run(mut self) -> Included {
         let mut included = Included::default();
         let mut blocks = Blocks::default();
@@ -76,6 +84,7 @@ impl Watcher {
         let mut failures = 0;
         let mut deadline = None;
         loop {
+            self.say(&blocks);
             // Asked first: what was expected when the last block was looked for counts.
             let finished = self.clock.finished_sending();
             let complete = finished && self.clock.waiting() == 0;
@@ -105,6 +114,19 @@ impl Watcher {
         included
     }
 
+    /// Reports the interval that is over, if one is.
+    fn say(&mut self, blocks: &Blocks) {
+        let Some((intervals, hear)) = &mut self.intervals else { return };
+        // What comes after the last transaction was sent is the rest of the last one, and slower.
+        if self.clock.finished_sending() {
+            return;
+        }
+        if let Some(interval) = intervals.end(self.clock.now(), self.clock.waiting(), &blocks.slots)
+        {
+            hear(&interval);
+        }
+    }
+
     /// Looks at the next block, if there is one.
     async fn block(
         &mut self,
@@ -112,11 +134,14 @@ impl Watcher {
         blocks: &mut Blocks,
         parent: &mut Option<B256>,
     ) -> Result<bool, RpcError> {
-        let Self { rpc, next, clock, numbers, .. } = self;
+        let Self { rpc, next, clock, numbers, intervals, .. } = self;
+        let mut intervals = intervals.as_mut().map(|(intervals, _)| intervals);
         let params = json!([format!("{next:#x}"), false]);
         let body = json!({ "jsonrpc": "2.0", "id": 0, "method": METHOD, "params": params });
         let read = |answer: &[u8]| {
             let seen = clock.now();
+            let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+            let seen_unix_ms = since_epoch.map_or(0, |since| since.as_millis() as i64);
             let block: Option<Block<'_>> = result(METHOD, parse(METHOD, answer)?)?;
             let Some(block) = block else { return Ok(false) };
             if quantity(block.number) != Some(*next) {
@@ -128,7 +153,11 @@ impl Watcher {
                 // Removed, so that a block that is seen twice counts once.
                 let since = numbers.remove(&hash).and_then(|number| clock.since(number as usize));
                 let Some(since) = since else { continue };
-                included.latencies.record(seen.saturating_sub(since));
+                let latency = seen.saturating_sub(since);
+                included.latencies.record(latency);
+                if let Some(intervals) = &mut intervals {
+                    intervals.include(latency);
+                }
                 // Spread over the run: each power of two thins the sample out.
                 if included
                     .count
@@ -146,6 +175,12 @@ impl Watcher {
             blocks.largest = blocks.largest.max(ours);
             blocks.reorgs += u64::from(parent.is_some_and(|parent| parent != block.parent_hash));
             *parent = Some(block.hash);
+            if let Some(timestamp) = quantity(block.timestamp) {
+                blocks.slots.see(timestamp, seen_unix_ms);
+            }
+            if let Some(intervals) = intervals {
+                intervals.block(seen);
+            }
             if ours > 0 {
                 included.blocks = *blocks;
                 included.last_included = seen;
@@ -154,7 +189,7 @@ impl Watcher {
         };
         let found = rpc.post(body.to_string().as_bytes(), read).await??;
         if found && included.last_included > 0 && included.blocks.count == blocks.count {
-            included.server_cpu = self.server_pid.and_then(cpu::of);
+            included.server_cpu = self.server_pid.and_then(process::cpu);
         }
         Ok(found)
     }

@@ -29,12 +29,18 @@ fn sending(url: &str, arguments: &str) -> Child {
 
 /// The keys and values of the last line.
 fn result(stdout: &str) -> HashMap<String, String> {
-    let line = stdout.lines().last().and_then(|line| line.strip_prefix("RESULT "));
-    let pairs = line.unwrap_or_else(|| panic!("no RESULT: {stdout}")).split(' ');
-    pairs
-        .map(|pair| pair.split_once('=').expect("key=value"))
-        .map(|(key, value)| (key.to_owned(), value.to_owned()))
-        .collect()
+    let last = stdout.lines().last().unwrap_or_default();
+    lines(last, "RESULT ").pop().unwrap_or_else(|| panic!("no RESULT: {stdout}"))
+}
+
+/// The keys and values of all lines that begin so.
+fn lines(stdout: &str, start: &str) -> Vec<HashMap<String, String>> {
+    let lines = stdout.lines().filter_map(|line| line.strip_prefix(start));
+    let pairs = |line: &str| -> HashMap<String, String> {
+        let pairs = line.split(' ').map(|pair| pair.split_once('=').expect("key=value"));
+        pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
+    };
+    lines.map(pairs).collect()
 }
 
 fn number(result: &HashMap<String, String>, key: &str) -> f64 {
@@ -97,9 +103,23 @@ fn a_block_at_a_time_is_what_latency_waits_for() {
     let key = folder.path().join("key");
     let second = "0x59c6995e998f97a5a0044966f0945389dc9e86dae88c7a8412f4603b6b78690d\n";
     std::fs::write(&key, second).unwrap();
-    let arguments = format!("--rate 100 --count 300 --senders 5 --key-file {}", key.display());
+    let pid = anvil.pid();
+    let arguments = format!(
+        "--rate 100 --count 300 --senders 5 --every 1 --server-pid {pid} --key-file {}",
+        key.display()
+    );
     let (stdout, stderr) = text(&driver(&anvil.url, &arguments).output().unwrap());
+    // Of three seconds, at least two are over before all is sent.
+    let intervals = lines(&stdout, "INTERVAL ");
+    assert!(intervals.len() >= 2, "{stdout}{stderr}");
+    for (place, interval) in intervals.iter().enumerate() {
+        assert!(number(interval, "end_s") >= (place + 1) as f64, "{stdout}");
+        assert!(number(interval, "server_rss_mib") > 0.0, "{stdout}");
+    }
+    let sum = |key| intervals.iter().map(|interval| number(interval, key)).sum::<f64>();
+    assert!(sum("included") > 0.0 && sum("blocks") >= 1.0, "{stdout}");
     let result = result(&stdout);
+    assert!(sum("included") <= number(&result, "included"), "{stdout}");
     assert_eq!(number(&result, "included"), 300.0, "{stdout}{stderr}");
     // Sent evenly and gathered once a second: half waits for half a second, and most wait longer than acceptance takes.
     assert!(number(&result, "include_p99_ms") > 500.0, "{stdout}");
@@ -176,4 +196,32 @@ fn a_server_that_dies_ends_the_run() {
     assert!(number(&result, "included") >= 10.0, "{stdout}");
     assert!(stdout.contains("Connection refused"), "{stdout}");
     assert!(stdout.contains("blocks may be missing"), "{stdout}");
+}
+
+#[test]
+fn reads_find_what_was_sent_ahead() {
+    const METHODS: [&str; 4] =
+        ["eth_call", "eth_getBalance", "eth_getLogs", "eth_getTransactionReceipt"];
+    let anvil = Anvil::start(&[]);
+    let arguments = format!(
+        "reads --name read --transactions 60 --senders 7 --connections 3 --duration 0.2 --server-pid {}",
+        anvil.pid()
+    );
+    // The subcommand's name comes first, and the flags behind it are its own.
+    let mut command = Command::new(env!("CARGO_BIN_EXE_millrace-load"));
+    command.args(arguments.split_whitespace()).args(["--url", &anvil.url]);
+    let output = command.output().unwrap();
+    let (stdout, stderr) = text(&output);
+    assert!(output.status.success(), "{stdout}{stderr}");
+    let results = lines(&stdout, "RESULT ");
+    assert!(results.iter().map(|result| result["method"].as_str()).eq(METHODS), "{stdout}");
+    for result in results {
+        assert_eq!((result["name"].as_str(), result["errors"].as_str()), ("read", "0"), "{stdout}");
+        // Each connection made a call at least, and every latency lies within the time.
+        let [reads, p50, p99, max] =
+            ["reads", "p50_ms", "p99_ms", "max_ms"].map(|key| number(&result, key));
+        assert!(reads >= 3.0 && 0.0 < p50 && p50 <= p99 && p99 <= max, "{stdout}");
+        assert!(number(&result, "reads_per_s") <= reads / 0.2, "{stdout}");
+        assert!(number(&result, "server_cpu_us_per_read") >= 0.0, "{stdout}");
+    }
 }

@@ -1,4 +1,4 @@
-//! CPU time of processes, from /proc.
+//! CPU time and memory of processes, from /proc.
 
 use std::time::Duration;
 
@@ -6,13 +6,24 @@ use std::time::Duration;
 const TICKS_A_SECOND: u64 = 100;
 
 /// The CPU time, user and system, that a process has used. `None` where it is gone or there is no /proc.
-pub(crate) fn of(pid: u32) -> Option<Duration> {
+pub(crate) fn cpu(pid: u32) -> Option<Duration> {
     parse(&std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
 }
 
 /// Our own.
-pub(crate) fn own() -> Option<Duration> {
-    of(std::process::id())
+pub(crate) fn own_cpu() -> Option<Duration> {
+    cpu(std::process::id())
+}
+
+/// The memory that a process has, as far as it is in RAM, in MiB.
+pub(crate) fn resident_mib(pid: u32) -> Option<u64> {
+    resident(&std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?)
+}
+
+fn resident(status: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kib: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
+    Some(kib >> 10)
 }
 
 /// The name of a program may hold anything, so that fields are counted from its closing bracket.
@@ -32,6 +43,14 @@ mod tests {
         let stat = "42 (a) b) S 1 42 42 0 -1 4194560 100 0 0 0 150 27 5 6 20 0 9 0 1 2 3";
         assert_eq!(parse(stat), Some(Duration::from_millis(1_770)));
         assert_eq!(parse("42 (a) S 1"), None);
-        assert!(own().is_some());
+        assert!(own_cpu().is_some());
+    }
+
+    #[test]
+    fn memory_is_what_is_resident() {
+        let status = "Name:\tVmRSS:\nVmPeak:\t  999999 kB\nVmRSS:\t  262656 kB\nThreads:\t3\n";
+        assert_eq!(resident(status), Some(256));
+        assert_eq!(resident("Name:\tzombie\n"), None);
+        assert!(resident_mib(std::process::id()).is_some());
     }
 }
