@@ -3,11 +3,27 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
+names="state-root|kv|executor|mempool|recover|journal|batch|rpc-e2e|preconf|soak|restart|reads"
+
+banner() {
+    echo "# $(date -u +%F) commit $(git rev-parse --short HEAD) on $(nproc) cores"
+}
+
 run() {
     local package=$1 bench=$2
     shift 2
-    echo "# $(date -u +%F) commit $(git rev-parse --short HEAD) on $(nproc) cores"
+    banner
     exec cargo bench --locked -p "$package" --bench "$bench" -- "$@"
+}
+
+# Those that start servers are Python, with what they share in bench_lib.py.
+script() {
+    local needs=$1
+    shift
+    tools/install.sh "$needs"
+    command -v python3 >/dev/null || { echo "missing: python3" >&2; exit 1; }
+    banner
+    exec python3 "tools/$name.py" "$@"
 }
 
 name=${1:-}
@@ -20,13 +36,10 @@ mempool) run millrace-sequencer mempool "$@" ;;
 recover) run millrace-sequencer recover "$@" ;;
 journal) run millrace-sequencer journal "$@" ;;
 batch) run millrace-batcher batch "$@" ;;
-rpc-e2e)
-    tools/install.sh devnet
-    echo "# $(date -u +%F) commit $(git rev-parse --short HEAD) on $(nproc) cores"
-    exec python3 tools/rpc-e2e.py "$@"
-    ;;
+rpc-e2e | reads) script devnet "$@" ;;
+preconf | soak | restart) script build "$@" ;;
 *)
-    echo "make bench NAME=state-root|kv|executor|mempool|recover|journal|batch|rpc-e2e" >&2
+    echo "make bench NAME=$names" >&2
     exit 2
     ;;
 esac
