@@ -1,8 +1,9 @@
 //! The builder: one thread that writes the chain, block after block.
 //!
 //! Suggested reading order: `task` (the life of a block), `slot` (when it is due), `origin` with `l1_origins` (what L1
-//! decides), `orders` (what L1 decides against us).
+//! decides) with `attributes`, `orders` (what L1 decides against us).
 
+mod attributes;
 mod l1_origins;
 mod orders;
 mod origin;
@@ -10,6 +11,7 @@ mod slot;
 mod task;
 
 pub(crate) use self::{
+    attributes::{block_attributes, deposits},
     l1_origins::{L1Origins, L1Window},
     orders::{Gone, Orders, Refused},
     origin::{NoL1, Origin},

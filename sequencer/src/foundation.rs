@@ -15,7 +15,7 @@ use crate::{
     index::Index,
     journal::{ChainIdentity, DataDir, Journal, Location},
     rebuild,
-    recovery::Recovery,
+    recovery::{Promises, Recovery},
 };
 
 /// The directory that a chain lives in, locked for this process.
@@ -61,10 +61,13 @@ pub(crate) struct Foundation {
 impl Foundation {
     /// Opens everything and brings the chain back. Nothing, if `shutdown` came first: what was executed again so far is not
     /// lost, the next start goes on from the state's last checkpoint.
+    ///
+    /// Whoever makes blocks keeps the promises that are found: before anybody else can look, there is the block.
     pub(crate) async fn lay(
         home: &Home,
         config: &Config,
         genesis: &Genesis,
+        promises: Promises,
         shutdown: impl Future<Output = ()>,
     ) -> anyhow::Result<Option<Self>> {
         rayon::ThreadPoolBuilder::new()
@@ -99,6 +102,7 @@ impl Foundation {
             journal: &journal,
             index: &index,
             genesis: &header,
+            promises,
         };
         let (tip, hashes) = tokio::select! {
             recovered = recovery.run() => recovered.context("recover the chain")?,

@@ -22,6 +22,7 @@ use crate::{
     metrics::Metrics,
     ops,
     rebuild::{self, RestartNeeded},
+    recovery::Promises,
     rollup::{Rollup, write_durably},
     writer::{Assignment, Writer},
 };
@@ -105,7 +106,11 @@ async fn run(
         Source::Users(genesis) => genesis,
         Source::L1 { rollup, .. } => &rollup.genesis,
     };
-    let laid = Foundation::lay(&home, &config, genesis, shutdown.clone()).await?;
+    let promises = match &source {
+        Source::Users(_) | Source::L1 { role: Role::Sequencer, .. } => Promises::Keep,
+        Source::L1 { role: Role::Verifier, .. } => Promises::Leave,
+    };
+    let laid = Foundation::lay(&home, &config, genesis, promises, shutdown.clone()).await?;
     let Some(Foundation { chain, executor }) = laid else { return Ok(()) };
     let side = match &source {
         Source::Users(_) => None,

@@ -1,7 +1,10 @@
-//! From what lies on the disk to where the chain stood: the state's checkpoint plus the journal's newer blocks.
+//! From what lies on the disk to where the chain stood: the state's checkpoint plus the journal's newer blocks, and the block
+//! that was promised and not sealed.
 //!
 //! Nothing stored is believed where it can be recomputed: each block after the checkpoint is executed again and has to
 //! come out with the hash that the journal has.
+
+mod promise;
 
 use std::sync::Arc;
 
@@ -10,6 +13,7 @@ use millrace_executor::{BlockAttributes, ExecuteError, Executor, assemble};
 use millrace_state::State;
 use millrace_types::{SealedHeader, Waypoint};
 
+pub(crate) use self::promise::{PromiseUnkept, Promises};
 use crate::{
     index::{CatchUpError, Index},
     journal::{Journal, ReadError, StoredBlock},
@@ -74,6 +78,9 @@ pub(crate) enum RecoveryError {
     /// The state that was found has no root.
     #[error("compute the state root: {0}")]
     Root(#[from] millrace_state::RootError),
+    /// What was promised is not in a block.
+    #[error(transparent)]
+    Promise(#[from] PromiseUnkept),
     /// The index failed.
     #[error("index blocks: {0}")]
     Index(#[from] CatchUpError),
@@ -86,14 +93,16 @@ pub(crate) struct Recovery<'a> {
     pub(crate) journal: &'a Journal,
     pub(crate) index: &'a Arc<Index>,
     pub(crate) genesis: &'a SealedHeader,
+    pub(crate) promises: Promises,
 }
 
 impl Recovery<'_> {
-    /// Brings the state and the index to the journal's tip. Returns the tip and the newest hashes.
+    /// Brings the state and the index to the journal's tip, which is a block further if one was promised. Returns the tip and
+    /// the newest hashes.
     pub(crate) async fn run(
         self,
     ) -> Result<(Option<StoredBlock>, Arc<BlockHashes>), RecoveryError> {
-        let tip = self.journal.tip().map_or(self.genesis.number, |tip| tip.number);
+        let tip = self.tip();
         let checkpoint = self.state.checkpoint_block();
         if checkpoint > tip {
             return Err(RecoveryError::StateAhead { state: checkpoint, journal: tip });
@@ -101,6 +110,11 @@ impl Recovery<'_> {
         self.check_state(&self.header(checkpoint).await?)?;
         let hashes = self.load_hashes(checkpoint).await?;
         self.replay(checkpoint, tip, &hashes).await?;
+        match self.promises {
+            Promises::Keep => self.keep_promise(&hashes).await?,
+            Promises::Leave => {}
+        }
+        let tip = self.tip();
         let indexed = self.index.catch_up(self.journal).await?;
         if indexed > 0 {
             tracing::info!(indexed, "indexed journaled blocks");
@@ -108,6 +122,11 @@ impl Recovery<'_> {
         let newest =
             if tip == self.genesis.number { None } else { self.journal.block(tip).await? };
         Ok((newest, hashes))
+    }
+
+    /// The number of the newest journaled block.
+    fn tip(&self) -> BlockNumber {
+        self.journal.tip().map_or(self.genesis.number, |tip| tip.number)
     }
 
     /// The hashes that the block after `number` may ask for.

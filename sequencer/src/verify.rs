@@ -15,6 +15,7 @@ use crate::{
     foundation::{Foundation, Home},
     l1_side::L1Side,
     metrics::Metrics,
+    recovery::Promises,
     rollup::Rollup,
     writer::{Assignment, Writer},
 };
@@ -31,7 +32,8 @@ pub async fn verify(
         bail!("l1.url: there is no verifying without L1");
     }
     let home = Home::open(&config)?;
-    let laid = Foundation::lay(&home, &config, &rollup.genesis, std::future::pending()).await?;
+    let never = std::future::pending();
+    let laid = Foundation::lay(&home, &config, &rollup.genesis, Promises::Leave, never).await?;
     let Some(Foundation { chain, executor }) = laid else { return Ok(false) };
     let side =
         L1Side::new(&config.l1, rollup.config.clone(), &chain).await.context("prepare L1")?;

@@ -19,14 +19,15 @@ use alloy_primitives::BlockNumber;
 use crossbeam_channel::{Receiver, RecvTimeoutError, select};
 use millrace_derivation::Attributes;
 use millrace_executor::{
-    BlockAttributes, ExecuteError, Executed, Executor, Group, Limits, OpenBlock, Outcome, assemble,
+    ExecuteError, Executed, Executor, Group, Limits, OpenBlock, Outcome, assemble,
 };
-use millrace_protocol::{BaseFeeError, Prescribed, predeploys::SEQUENCER_FEE_VAULT};
+use millrace_protocol::BaseFeeError;
 use millrace_types::{Block, ExecutedBlock, SealedHeader, Transaction};
 use tokio::sync::watch;
 
 use crate::{
     builder::{
+        attributes::{block_attributes, deposits},
         orders::{Order, Refused},
         origin::{Origin, Plan, Stalled},
         slot::SlotClock,
@@ -141,7 +142,7 @@ impl Builder {
             Err(stalled) => return self.stall(&stalled),
         };
         self.go_on();
-        let attributes = self.attributes(parent, timestamp, &prescribed)?;
+        let attributes = block_attributes(&self.chain.spec, parent, timestamp, &prescribed)?;
         let deposits = deposits(&prescribed);
         let (base_fee, gas_limit) = (attributes.base_fee, attributes.gas_limit);
         let mut block = self.executor.open(attributes, Arc::new(head.view.clone()))?;
@@ -161,26 +162,6 @@ impl Builder {
                 self.obey(order, Some(abandoned))
             }
         }
-    }
-
-    /// What is fixed about the block after `parent`.
-    fn attributes(
-        &self,
-        parent: SealedHeader,
-        timestamp: u64,
-        prescribed: &Prescribed,
-    ) -> Result<BlockAttributes, BaseFeeError> {
-        Ok(BlockAttributes {
-            timestamp,
-            beneficiary: SEQUENCER_FEE_VAULT,
-            gas_limit: prescribed.gas_limit,
-            base_fee: self.chain.spec.next_base_fee(&parent, timestamp)?,
-            prev_randao: prescribed.prev_randao,
-            parent_beacon_block_root: prescribed.parent_beacon_block_root,
-            extra_data: prescribed.eip1559.to_extra_data().into(),
-            excess_blob_gas: 0,
-            parent,
-        })
     }
 
     /// Executes what arrives, in small groups, until the slot ends.
@@ -340,7 +321,8 @@ impl Builder {
             Ok(transactions) => transactions,
             Err(error) => return Ok(Err(Refused(error.to_string()))),
         };
-        let block = self.attributes(parent, attributes.timestamp, prescribed)?;
+        let timestamp = attributes.timestamp;
+        let block = block_attributes(&self.chain.spec, parent, timestamp, prescribed)?;
         let view = Arc::new(head.view.clone());
         let executed = match self.executor.replay(block, &transactions, &[], view) {
             Ok(executed) => executed,
@@ -484,12 +466,6 @@ impl Shown {
             view: block.view(),
         }
     }
-}
-
-/// The deposits, as blocks hold them.
-fn deposits(prescribed: &Prescribed) -> Vec<Arc<Transaction>> {
-    let deposits = prescribed.deposits.iter().cloned();
-    deposits.map(|deposit| Arc::new(Transaction::deposit(deposit))).collect()
 }
 
 /// All but the deposits.

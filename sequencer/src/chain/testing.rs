@@ -11,7 +11,7 @@ use crate::{
     genesis,
     index::Index,
     journal::{ChainIdentity, Journal},
-    recovery::Recovery,
+    recovery::{Promises, Recovery},
 };
 
 /// Opens the chain that lies in the directory, or begins it.
@@ -38,6 +38,7 @@ pub(crate) async fn open(
         journal: &journal,
         index: &index,
         genesis: &header,
+        promises: Promises::Leave,
     };
     let (tip, hashes) = recovery.run().await.unwrap();
     let resources = Resources { spec, journal, index, state, hashes, genesis: header, tip };

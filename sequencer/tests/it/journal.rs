@@ -3,6 +3,7 @@
 mod crash;
 pub(crate) mod fixture;
 mod index;
+mod kept_promises;
 mod ledger;
 mod postgres;
 mod promises;

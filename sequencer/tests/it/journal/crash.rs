@@ -1,8 +1,8 @@
 //! Processes that die and disks that fail, on SQLite.
 //!
-//! A child process (this test binary again, running only [`child`]) appends blocks, now and then removes some again, and
-//! says what was acknowledged. Whatever is done to it, the journal afterwards is a linear chain that holds everything
-//! acknowledged and nothing that was acknowledged to be gone.
+//! A child process (this test binary again, running only [`child`]) promises blocks and appends them, now and then removes
+//! some again, and says what was acknowledged. Whatever is done to it, the journal afterwards is a linear chain that holds
+//! everything acknowledged and nothing that was acknowledged to be gone, and what was promised of the next block.
 
 use std::{
     io::{BufRead as _, BufReader, Write as _},
@@ -13,15 +13,23 @@ use std::{
 };
 
 use alloy_eips::BlockNumHash;
-use millrace_sequencer::journal::{AppendError, Journal, OpenError, RewindError, WriteError};
+use millrace_sequencer::journal::{
+    AppendError, Journal, OpenError, PromiseError, RewindError, WriteError,
+};
 use millrace_types::{ExecutedBlock, Waypoint};
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 
-use super::fixture::{self, GENESIS, IDENTITY, stored, with_waypoints};
+use super::{
+    fixture::{self, GENESIS, IDENTITY, stored, with_waypoints},
+    promises::{head, signed},
+};
 use crate::support::fault;
 
 /// Enough gas for waypoints.
 const TRANSFERS: usize = 60;
+
+/// How many of them are promised at a time. Not the last ones.
+const PROMISED_EACH: usize = 25;
 
 fn block(parent: BlockNumHash) -> ExecutedBlock {
     with_waypoints(fixture::block(parent, 0, TRANSFERS), 5)
@@ -54,6 +62,8 @@ async fn child() {
     let tip = || journal.tip().map_or(0, |tip| tip.number);
     say("opened".to_owned());
     let (mut failures, mut appended, mut rewind_at) = (0, 0, 5);
+    let mut promised =
+        journal.promised().await.unwrap().map_or(0, |promised| promised.transactions.len());
     while failures < 3 {
         if appended == switch_after {
             std::fs::write(switch.as_ref().unwrap(), "").unwrap();
@@ -70,12 +80,27 @@ async fn child() {
         } else {
             let next = block(journal.tip().unwrap_or(GENESIS));
             let number = next.block.number();
-            journal.append(&next).await.map(|()| format!("acknowledged {number}")).map_err(
-                |error| match error {
-                    AppendError::Write(error) => error,
-                    error => panic!("{error}"),
-                },
-            )
+            let mut growing = Ok(());
+            for group in signed(&next)[promised..].chunks_exact(PROMISED_EACH) {
+                growing = journal.promise(&head(&next), promised as u64, group).await;
+                if growing.is_err() {
+                    break;
+                }
+                promised += PROMISED_EACH;
+                say(format!("promised {promised}"));
+            }
+            match growing {
+                Ok(()) => {
+                    journal.append(&next).await.map(|()| format!("acknowledged {number}")).map_err(
+                        |error| match error {
+                            AppendError::Write(error) => error,
+                            error => panic!("{error}"),
+                        },
+                    )
+                }
+                Err(PromiseError::Write(error)) => Err(error),
+                Err(error) => panic!("{error}"),
+            }
         };
         match done {
             Ok(done) if appended == rewind_at => {
@@ -83,6 +108,7 @@ async fn child() {
                 say(done);
             }
             Ok(done) => {
+                promised = 0;
                 appended += 1;
                 say(done);
             }
@@ -113,6 +139,8 @@ fn spawn(journal: &Path, configure: impl FnOnce(&mut Command)) -> Child {
 #[derive(Debug)]
 struct Said {
     tips: RangeInclusive<u64>,
+    /// How much of the block after the newest acknowledged one was promised.
+    promised: usize,
     failures: Vec<String>,
     acknowledged_after_failing: bool,
 }
@@ -121,7 +149,12 @@ impl Said {
     /// Of a child that begins where the journal stands.
     fn new(tip: u64) -> Self {
         // The one append that is under way may be there besides.
-        Self { tips: tip..=tip + 1, failures: Vec::new(), acknowledged_after_failing: false }
+        Self {
+            tips: tip..=tip + 1,
+            promised: 0,
+            failures: Vec::new(),
+            acknowledged_after_failing: false,
+        }
     }
 
     fn hear(&mut self, line: &str) {
@@ -130,6 +163,11 @@ impl Said {
         match what {
             "acknowledged" | "removed" => {
                 self.tips = number()..=number() + 1;
+                self.promised = 0;
+                self.acknowledged_after_failing |= !self.failures.is_empty();
+            }
+            "promised" => {
+                self.promised = number() as usize;
                 self.acknowledged_after_failing |= !self.failures.is_empty();
             }
             // All of it or nothing.
@@ -150,7 +188,8 @@ fn listen(child: &mut Child, tip: u64) -> Said {
 }
 
 /// Opens the journal as a restart would, and makes sure of what was acknowledged and of a linear chain.
-async fn reopen(path: &Path, tips: RangeInclusive<u64>) -> Journal {
+async fn reopen(path: &Path, said: &Said) -> Journal {
+    let tips = &said.tips;
     let journal = open(path).await;
     let tip = journal.tip().unwrap_or(GENESIS);
     assert!(tips.contains(&tip.number), "there may be {tips:?}, but there is {tip:?}");
@@ -165,6 +204,14 @@ async fn reopen(path: &Path, tips: RangeInclusive<u64>) -> Journal {
         parent = read.block.header.num_hash();
     }
     assert_eq!(parent, tip);
+    let next = block(tip);
+    let found = journal.promised().await.unwrap().map_or(0, |promised| {
+        assert_eq!(promised.head, head(&next));
+        assert_eq!(promised.transactions, signed(&next)[..promised.transactions.len()]);
+        promised.transactions.len()
+    });
+    // The block may have been appended without anybody's hearing of it; then all of it is there.
+    assert!(found >= said.promised || tip.number > *tips.start(), "{said:?}, but {found}");
     journal
 }
 
@@ -174,13 +221,13 @@ async fn nothing_acknowledged_is_lost_by_kill_9() {
     let mut rng = StdRng::seed_from_u64(seed);
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("journal.sqlite");
-    let (mut tip, mut removed) = (0, 0);
+    let (mut tip, mut removed, mut promised) = (0, 0, 0);
     for round in 0..20 {
         let mut child = spawn(&path, |_| {});
         let mut said = Said::new(tip);
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         // Some acknowledgements, so that every round does something, and then any moment.
-        for _ in 0..rng.random_range(2..16) {
+        for _ in 0..rng.random_range(4..40) {
             let Some(Ok(line)) = lines.next() else { break };
             said.hear(&line);
             removed += u64::from(line.starts_with("removed"));
@@ -191,11 +238,15 @@ async fn nothing_acknowledged_is_lost_by_kill_9() {
         child.wait().unwrap();
         assert!(said.failures.is_empty(), "seed {seed}, round {round}: {said:?}");
         // What a restart has found must not get lost either, acknowledged before or not.
-        let journal = reopen(&path, said.tips).await;
+        let journal = reopen(&path, &said).await;
         tip = journal.tip().map_or(0, |tip| tip.number);
+        promised += u64::from(journal.promised().await.unwrap().is_some());
         journal.close().await;
     }
-    assert!(tip > 10 && removed > 0, "seed {seed}: the children did hardly anything");
+    assert!(
+        tip > 10 && removed > 0 && promised > 0,
+        "seed {seed}: the children did hardly anything"
+    );
 }
 
 /// Lets a child's disk fail after a random number of blocks, a few times over; returns what it said each time.
@@ -222,7 +273,7 @@ async fn with_fault(kind: &str, mut check: impl FnMut(&Said)) {
         assert_eq!(said.failures.len(), 3, "seed {seed}");
         assert!(!said.acknowledged_after_failing, "seed {seed}");
         check(&said);
-        let journal = reopen(&path, said.tips).await;
+        let journal = reopen(&path, &said).await;
         // And it goes on from there.
         let next = block(journal.tip().unwrap_or(GENESIS));
         journal.append(&next).await.unwrap();
@@ -308,7 +359,8 @@ async fn a_small_disk_fills_up_and_goes_on_when_it_has_grown() {
     journal.append(&block(tip)).await.unwrap();
     let acknowledged = journal.tip().unwrap().number;
     drop(journal);
-    reopen(&path, acknowledged..=acknowledged).await.close().await;
+    let said = Said { tips: acknowledged..=acknowledged, ..Said::new(acknowledged) };
+    reopen(&path, &said).await.close().await;
 }
 
 /// Opening makes sure of the disk before anything is built on it, so a full one is said at once.

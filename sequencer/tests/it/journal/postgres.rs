@@ -1,15 +1,16 @@
 //! What only a database server can do to the journal: go away, come back, lose its answers.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    ops::Range,
+    sync::{Arc, Mutex},
 };
 
 use alloy_eips::BlockNumHash;
 use millrace_batcher::{Change, Ledger as _};
 use millrace_protocol::BlockId;
 use millrace_sequencer::journal::{
-    AppendError, Finalized, Journal, JournalLedger, OpenError, RewindError, WriteError,
+    AppendError, Finalized, Journal, JournalLedger, OpenError, PromiseError, RewindError,
+    WriteError,
 };
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 use tokio::{
@@ -19,8 +20,9 @@ use tokio::{
 };
 
 use super::{
-    fixture::{IDENTITY, chain},
+    fixture::{self, GENESIS, IDENTITY, chain},
     ledger::record,
+    promises::{head, signed},
     server::Server,
 };
 
@@ -32,6 +34,7 @@ async fn server_faults() {
     a_refused_commit_changes_nothing(&server).await;
     finds_a_commit_whose_answer_was_lost(&server).await;
     finds_a_rewinding_whose_answer_was_lost(&server).await;
+    finds_a_promise_whose_answer_was_lost(&server).await;
     leaves_changes_of_the_ledger_to_be_offered_again(&server).await;
     is_in_doubt_while_the_server_is_down(&mut server).await;
 }
@@ -112,9 +115,9 @@ async fn finds_a_commit_whose_answer_was_lost(server: &Server) {
     let (journal, cutting, proxy) = open_through_a_proxy(server, "lost").await;
     journal.append_group(&blocks[..2]).await.unwrap();
     // The connection ends just after the server has committed and before we hear of it.
-    cutting.store(true, Ordering::SeqCst);
+    cutting.cut_at(b"COMMIT");
     journal.append(&blocks[2]).await.unwrap();
-    assert!(!cutting.load(Ordering::SeqCst), "no answer was lost");
+    cutting.assert_done();
     assert_eq!(journal.tip(), tip(&blocks[..3]));
     journal.append(&blocks[3]).await.unwrap();
     journal.close().await;
@@ -130,12 +133,12 @@ async fn finds_a_rewinding_whose_answer_was_lost(server: &Server) {
     let BlockNumHash { number, hash } = blocks[1].block.header.num_hash();
     let l1 = BlockId { number: 7, hash };
     let finalized = Finalized { l2: BlockId { number, hash }, l1 };
-    cutting.store(true, Ordering::SeqCst);
+    cutting.cut_at(b"COMMIT");
     journal.set_finalized(finalized).await.unwrap();
-    assert!(!cutting.load(Ordering::SeqCst), "no answer was lost");
-    cutting.store(true, Ordering::SeqCst);
+    cutting.assert_done();
+    cutting.cut_at(b"COMMIT");
     journal.rewind(3).await.unwrap();
-    assert!(!cutting.load(Ordering::SeqCst), "no answer was lost");
+    cutting.assert_done();
     assert_eq!((journal.tip(), journal.finalized()), (tip(&blocks[..3]), Some(finalized)));
     journal.append(&blocks[3]).await.unwrap();
     journal.close().await;
@@ -144,37 +147,80 @@ async fn finds_a_rewinding_whose_answer_was_lost(server: &Server) {
     assert_eq!((journal.tip(), journal.finalized()), (tip(&blocks[..4]), Some(finalized)));
 }
 
+/// The same for promises, which are statements that commit by themselves.
+async fn finds_a_promise_whose_answer_was_lost(server: &Server) {
+    let block = fixture::block(GENESIS, 0, 12);
+    let (journal, cutting, proxy) = open_through_a_proxy(server, "lost_promise").await;
+    let promise = async |range: Range<usize>| {
+        let group = &signed(&block)[range.clone()];
+        journal.promise(&head(&block), range.start as u64, group).await
+    };
+    // The first makes the server know the statement: from then on it is one message and its answer.
+    promise(0..4).await.unwrap();
+    cutting.cut_at(signed(&block)[7].hash().as_slice());
+    promise(4..8).await.unwrap();
+    cutting.assert_done();
+    let promised = journal.promised().await.unwrap().unwrap();
+    assert_eq!(promised.transactions, signed(&block)[..8]);
+    promise(8..12).await.unwrap();
+    journal.append(&block).await.unwrap();
+    assert_eq!(journal.promised().await.unwrap(), None);
+    journal.close().await;
+    proxy.abort();
+    assert_eq!(open(&server.url("lost_promise")).await.promised().await.unwrap(), None);
+}
+
 /// Nothing shows whether the ledger was changed, so whoever changed it is told that it is unknown.
 async fn leaves_changes_of_the_ledger_to_be_offered_again(server: &Server) {
     let (journal, cutting, proxy) = open_through_a_proxy(server, "lost_record").await;
     let ledger = JournalLedger::new(Arc::new(journal));
     let record = record(1, 0);
     let changes = vec![Change::Insert(record.clone())];
-    cutting.store(true, Ordering::SeqCst);
+    cutting.cut_at(b"COMMIT");
     ledger.apply(changes.clone()).await.unwrap_err();
-    assert!(!cutting.load(Ordering::SeqCst), "no answer was lost");
+    cutting.assert_done();
     ledger.apply(changes).await.unwrap();
     assert_eq!(ledger.load().await.unwrap().open, [record]);
     drop(ledger);
     proxy.abort();
 }
 
+/// What a message has to say for its answer to get lost; once.
+#[derive(Clone, Default)]
+struct Cutting(Arc<Mutex<Option<Vec<u8>>>>);
+
+impl Cutting {
+    fn cut_at(&self, words: &[u8]) {
+        *self.0.lock().unwrap() = Some(words.to_vec());
+    }
+
+    /// Whether this is the message.
+    fn cuts(&self, message: &[u8]) -> bool {
+        let said = |words: &mut Vec<u8>| message.windows(words.len()).any(|part| part == words);
+        self.0.lock().unwrap().take_if(said).is_some()
+    }
+
+    fn assert_done(&self) {
+        assert_eq!(*self.0.lock().unwrap(), None, "no answer was lost");
+    }
+}
+
 /// A journal whose connections can be cut: the switch for it, and the proxy.
 async fn open_through_a_proxy(
     server: &Server,
     database: &str,
-) -> (Journal, Arc<AtomicBool>, JoinHandle<()>) {
+) -> (Journal, Cutting, JoinHandle<()>) {
     server.create_database(database).await;
-    let cutting = Arc::new(AtomicBool::new(false));
+    let cutting = Cutting::default();
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let port = listener.local_addr().unwrap().port();
-    let proxy = tokio::spawn(cut_answers_to_commits(listener, server.port(), cutting.clone()));
+    let proxy = tokio::spawn(cut_answers(listener, server.port(), cutting.clone()));
     let journal = open(&format!("postgres://postgres@127.0.0.1:{port}/{database}")).await;
     (journal, cutting, proxy)
 }
 
-/// Relays connections; once told to, it lets one COMMIT through to the server and its answer get lost.
-async fn cut_answers_to_commits(listener: TcpListener, server: u16, cutting: Arc<AtomicBool>) {
+/// Relays connections; once told to, it lets one message through to the server and its answer get lost.
+async fn cut_answers(listener: TcpListener, server: u16, cutting: Cutting) {
     loop {
         let (mut client, _) = listener.accept().await.unwrap();
         let mut server = TcpStream::connect(("127.0.0.1", server)).await.unwrap();
@@ -186,8 +232,7 @@ async fn cut_answers_to_commits(listener: TcpListener, server: u16, cutting: Arc
                     count = client.read(&mut asked) => {
                         let Ok(count @ 1..) = count else { break };
                         server.write_all(&asked[..count]).await.unwrap();
-                        let commits = asked[..count].windows(6).any(|bytes| bytes == b"COMMIT");
-                        if commits && cutting.swap(false, Ordering::SeqCst) {
+                        if cutting.cuts(&asked[..count]) {
                             // The answer proves that it is done; nobody hears it.
                             assert!(server.read(&mut answered).await.unwrap() > 0);
                             break;
@@ -208,8 +253,13 @@ async fn is_in_doubt_while_the_server_is_down(server: &mut Server) {
     let url = server.create_database("down").await;
     let journal = open(&url).await;
     journal.append_group(&blocks[..3]).await.unwrap();
+    let next = fixture::block(blocks[2].block.header.num_hash(), 0, 4);
+    let promise = async || journal.promise(&head(&next), 0, signed(&next)).await;
     server.kill();
     for _ in 0..2 {
+        let error = promise().await.unwrap_err();
+        assert!(matches!(error, PromiseError::Write(WriteError::Unknown(_))), "{error}");
+        assert!(error.may_pass());
         let error = journal.append(&blocks[3]).await.unwrap_err();
         assert!(matches!(error, AppendError::Write(WriteError::Unknown(_))), "{error}");
         assert_eq!(journal.tip(), tip(&blocks[..3]));
@@ -218,6 +268,9 @@ async fn is_in_doubt_while_the_server_is_down(server: &mut Server) {
         assert_eq!(journal.tip(), tip(&blocks[..3]));
     }
     server.restart().await;
+    promise().await.unwrap();
+    assert_eq!(journal.promised().await.unwrap().unwrap().transactions, signed(&next));
+    journal.withdraw_promise().await.unwrap();
     journal.append(&blocks[3]).await.unwrap();
     journal.append(&blocks[4]).await.unwrap();
     assert_eq!(journal.tip(), tip(&blocks));
