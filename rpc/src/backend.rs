@@ -9,7 +9,7 @@
 //! [`logs`](Backend::logs)) must run on threads of the backend's own, never on the async runtime; the edge admits
 //! only a bounded number of them at once.
 
-use std::{future::Future, sync::Arc};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use alloy_eips::{eip2930::AccessList, eip7702::SignedAuthorization};
 use alloy_primitives::{
@@ -18,6 +18,8 @@ use alloy_primitives::{
 };
 use millrace_types::{Account, Block, Receipt, SealedHeader, Transaction};
 use tokio::sync::broadcast;
+
+use crate::promised::{PromisedRun, WaitError};
 
 /// The node, as the edge sees it.
 ///
@@ -98,6 +100,15 @@ pub trait Backend: Send + Sync + 'static {
         }
     }
 
+    /// Offers an encoded transaction to the pool and waits until it is promised or sealed, for so long at most. One that was
+    /// offered before is waited for as well, or found where it is. A caller that goes away takes back the wait and not the
+    /// transaction.
+    fn submit_and_wait(
+        &self,
+        encoded: Bytes,
+        patience: Duration,
+    ) -> impl Future<Output = Result<Inclusion, WaitError>> + Send;
+
     /// Runs a call on top of a block and throws its effects away. Heavy.
     fn call(&self, request: CallRequest) -> impl Future<Output = Result<Bytes, CallError>> + Send;
 
@@ -112,6 +123,9 @@ pub trait Backend: Send + Sync + 'static {
 
     /// Blocks as they are sealed, or taken back. A receiver that lags too far sees so and is dropped by the edge.
     fn block_events(&self) -> broadcast::Receiver<BlockEvent>;
+
+    /// Transactions as they are promised, each once, unless L1 takes their block back.
+    fn promised_transactions(&self) -> broadcast::Receiver<Arc<PromisedRun>>;
 
     /// Transactions as the pool admits them, in groups so that a flood costs few messages.
     fn pooled_transactions(&self) -> broadcast::Receiver<Arc<[Arc<Transaction>]>>;
@@ -216,10 +230,19 @@ pub struct L1TxFee {
 /// Where a transaction is.
 #[derive(Debug, Clone)]
 pub enum Lookup {
-    /// In the pool.
+    /// In the pool, or executed and not promised yet.
     Pooled(Arc<Transaction>),
-    /// In a block, sealed or pending.
-    Included {
+    /// In a block.
+    Included(Inclusion),
+}
+
+/// In which block a transaction is, and where.
+#[derive(Debug, Clone)]
+pub enum Inclusion {
+    /// In the block being built, and promised: a run of it alone, with what L1 charged.
+    Promised(Arc<PromisedRun>),
+    /// In a sealed block.
+    Sealed {
         /// The block.
         block: Arc<ChainBlock>,
         /// Its index in the block.
@@ -487,7 +510,7 @@ pub enum CallError {
     Failed(String),
     /// It ran longer than it may.
     #[error("execution aborted (timeout = {0:?})")]
-    Timeout(std::time::Duration),
+    Timeout(Duration),
     /// All workers are taken and the queue is full.
     #[error("server busy")]
     Busy,

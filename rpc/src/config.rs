@@ -23,6 +23,13 @@ pub struct Config {
     /// How many heavy requests (calls, estimates, proofs, logs, fee histories) are in the works at once, over all
     /// connections. Past it: -32000 `server busy`.
     pub heavy_requests_max: usize,
+    /// How many senders may wait at once for their transactions' receipts, over all connections. Past it: -32000
+    /// `server busy`, and the transaction is not taken.
+    pub sync_waiting_max: usize,
+    /// How long a sender waits who does not say.
+    pub sync_timeout: Duration,
+    /// How long a sender may wait. Asking for more gives this much, as geth does.
+    pub sync_timeout_max: Duration,
     /// How many blocks one query for logs may span.
     pub log_blocks_max: u64,
     /// How many logs one query may return.
@@ -49,8 +56,6 @@ pub struct Config {
     pub suggested_tip_max: u128,
     /// Which browser origins may use the edge, `*` for all. Pages on this machine always may.
     pub origins: Vec<String>,
-    /// Whether receipts of executed but not yet sealed transactions are served.
-    pub preconfirmed_receipts: bool,
 }
 
 const MIB: usize = 1 << 20;
@@ -61,12 +66,17 @@ const FEE_HISTORY_BLOCKS_MAX: u64 = 1024;
 const PING_INTERVAL: Duration = Duration::from_secs(30);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 const IDLE_TIMEOUT: Duration = Duration::from_secs(120);
+const SYNC_TIMEOUT: Duration = Duration::from_secs(2);
+const SYNC_TIMEOUT_MAX: Duration = Duration::from_secs(10);
 
 // A whole response must fit what a WebSocket may have waiting, or it could never be sent.
 const _: () = assert!(RESPONSE_BYTES_MAX <= WEBSOCKET_BUFFER_BYTES);
 // A socket that answers pings, or waits for its response, is not idle.
 const _: () = assert!(2 * PING_INTERVAL.as_secs() < IDLE_TIMEOUT.as_secs());
 const _: () = assert!(REQUEST_TIMEOUT.as_secs() < IDLE_TIMEOUT.as_secs());
+// Whoever waits for a receipt in vain is told about the transaction, and not that the request timed out.
+const _: () = assert!(SYNC_TIMEOUT.as_secs() <= SYNC_TIMEOUT_MAX.as_secs());
+const _: () = assert!(SYNC_TIMEOUT_MAX.as_secs() < REQUEST_TIMEOUT.as_secs());
 
 impl Default for Config {
     fn default() -> Self {
@@ -79,6 +89,9 @@ impl Default for Config {
             websocket_buffer_bytes: WEBSOCKET_BUFFER_BYTES,
             subscriptions_max: 64,
             heavy_requests_max: 128,
+            sync_waiting_max: 4_096,
+            sync_timeout: SYNC_TIMEOUT,
+            sync_timeout_max: SYNC_TIMEOUT_MAX,
             log_blocks_max: 10_000,
             log_results_max: 20_000,
             filter_items_max: 1000,
@@ -92,7 +105,6 @@ impl Default for Config {
             suggested_tip_min: 1_000_000,
             suggested_tip_max: 500_000_000_000,
             origins: Vec::new(),
-            preconfirmed_receipts: false,
         }
     }
 }

@@ -8,7 +8,10 @@ use alloy_primitives::{Bytes, U256};
 use jsonrpsee::types::{ErrorObject, ErrorObjectOwned};
 use serde_json::value::RawValue;
 
-use crate::backend::{CallError, LogsError, ReadError, StateError, SubmitError};
+use crate::{
+    backend::{CallError, LogsError, ReadError, StateError, SubmitError},
+    promised::WaitError,
+};
 
 /// A request's failure as the client sees it.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -30,6 +33,10 @@ impl RpcError {
     const INTERNAL: i32 = -32603;
     const REVERTED: i32 = 3;
     const PRUNED: i32 = 4444;
+    /// EIP-7966: a transaction was taken, and has no receipt yet.
+    const NOT_IN_TIME: i32 = 4;
+    /// EIP-7966: a transaction was taken, and nothing will come of it unless its sender does something.
+    const NOT_READY: i32 = 5;
 
     const fn fixed(code: i32, message: &'static str) -> Self {
         Self { code, message: Cow::Borrowed(message), data: None }
@@ -222,6 +229,23 @@ impl From<SubmitError> for RpcError {
             SubmitError::Rejected(why) | SubmitError::Unavailable(why) => Self::failed(why),
             SubmitError::Internal(detail) => Self::internal("submit a transaction", &detail),
         }
+    }
+}
+
+impl From<WaitError> for RpcError {
+    fn from(error: WaitError) -> Self {
+        let message = error.to_string();
+        let (code, hash) = match error {
+            WaitError::Submit(error) => return error.into(),
+            WaitError::Read(error) => return error.into(),
+            WaitError::TimedOut { hash, .. } => (Self::NOT_IN_TIME, hash),
+            WaitError::Gapped { hash, .. } | WaitError::Dropped { hash, .. } => {
+                (Self::NOT_READY, hash)
+            }
+        };
+        // The hash, so that whoever gave up can ask for the transaction.
+        let data = serde_json::value::to_raw_value(&hash).ok();
+        Self { code, message: message.into(), data }
     }
 }
 

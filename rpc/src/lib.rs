@@ -17,6 +17,7 @@ mod error;
 mod hot;
 mod json;
 mod methods;
+mod promised;
 mod server;
 mod session;
 mod socket;
@@ -26,10 +27,11 @@ pub use crate::{
     backend::{
         AccountOverride, AccountProof, Backend, BaseFeeParams, BlockEvent, BlockOverrides,
         BlockRef, CallError, CallFees, CallMessage, CallRequest, ChainBlock, ChainInfo, Heads,
-        L1Fees, L1TxFee, LogFilter, LogHit, LogQuery, LogScope, LogsError, Lookup, ReadError,
-        StateError, StorageOverride, StorageProof, SubmitError,
+        Inclusion, L1Fees, L1TxFee, LogFilter, LogHit, LogQuery, LogScope, LogsError, Lookup,
+        ReadError, StateError, StorageOverride, StorageProof, SubmitError,
     },
     config::Config,
     error::RpcError,
+    promised::{Before, PromisedRun, WaitError},
     server::serve,
 };

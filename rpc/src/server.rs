@@ -2,7 +2,7 @@
 
 use std::{convert::Infallible, future::Future, sync::Arc, time::Duration};
 
-use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{Extensions, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::{Body as _, Incoming};
 use jsonrpsee::server::{HttpBody, serve_with_graceful_shutdown};
@@ -27,6 +27,23 @@ use crate::{
     socket::Socket,
     websocket,
 };
+
+/// The path at which `eth_getTransactionReceipt` answers for promised transactions, too. A client says by it that it knows
+/// of blocks that are not sealed yet.
+const PRECONFIRMED_PATH: &str = "/preconf";
+
+/// Attached to requests that came in at [`PRECONFIRMED_PATH`].
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Preconfirmed;
+
+/// What handlers learn of the way that a request came in.
+fn extensions_of<T>(request: &Request<T>) -> Extensions {
+    let mut extensions = Extensions::new();
+    if request.uri().path() == PRECONFIRMED_PATH {
+        extensions.insert(Preconfirmed);
+    }
+    extensions
+}
 
 /// Serves a backend on a listener until `shutdown` completes; then no more is accepted, requests under way get
 /// [`Config::shutdown_timeout`] to finish, and WebSockets are closed.
@@ -177,8 +194,10 @@ impl Endpoint {
         if !self.origin_allowed(request.headers().get(header::ORIGIN)) {
             return plain(StatusCode::FORBIDDEN, "origin not allowed\n");
         }
+        let extensions = extensions_of(&request);
         let upgraded = websocket::upgrade(
             &mut request,
+            extensions,
             self.answerer.clone(),
             self.config.clone(),
             self.stop.child_token(),
@@ -207,6 +226,7 @@ impl Endpoint {
 
     async fn post(&self, request: Request<Incoming>) -> Response<HttpBody> {
         let deadline = Instant::now() + self.config.request_timeout;
+        let extensions = extensions_of(&request);
         if !is_json(request.headers().get(header::CONTENT_TYPE)) {
             return plain(
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -227,7 +247,7 @@ impl Endpoint {
             }
             Err(_) => return plain(StatusCode::REQUEST_TIMEOUT, "the body took too long\n"),
         };
-        let answer = self.answerer.answer(&body, &http::Extensions::new(), deadline).await;
+        let answer = self.answerer.answer(&body, &extensions, deadline).await;
         json(StatusCode::OK, answer.unwrap_or_default())
     }
 }

@@ -37,6 +37,7 @@ const CLOSE_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(1);
 /// `None` if the handshake is not one.
 pub(crate) fn upgrade<T>(
     request: &mut Request<T>,
+    extensions: Extensions,
     answerer: Arc<Answerer>,
     config: Arc<Config>,
     closed: CancellationToken,
@@ -61,7 +62,7 @@ pub(crate) fn upgrade<T>(
             closed.cancel();
         };
         let read = async {
-            read(receiver, session, answerer, &config).await;
+            read(receiver, session, extensions, answerer, &config).await;
             closed.cancel();
         };
         tokio::join!(read, write);
@@ -73,6 +74,7 @@ pub(crate) fn upgrade<T>(
 async fn read(
     mut receiver: Receiver,
     session: Arc<Session>,
+    extensions: Extensions,
     answerer: Arc<Answerer>,
     config: &Config,
 ) {
@@ -109,10 +111,10 @@ async fn read(
             Some(Err(error)) => return tracing::debug!(%error, "read from a WebSocket"),
         };
         let (session, answerer) = (session.clone(), answerer.clone());
+        let mut extensions = extensions.clone();
         let deadline = Instant::now() + config.request_timeout;
         tokio::spawn(async move {
             let request = SessionRequest::new(session.clone());
-            let mut extensions = Extensions::new();
             extensions.insert(request.clone());
             let respond = async {
                 match answerer.answer(&message, &extensions, deadline).await {

@@ -6,20 +6,21 @@
 mod convert;
 mod logs;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use alloy_primitives::{Address, B256, BlockNumber, Bytes, TxHash, U256};
+use alloy_primitives::{Address, B256, BlockNumber, Bytes, TxHash, U256, keccak256};
 use millrace_executor::{BlockContext, Executor, LayeredView, StateView};
 use millrace_rpc::{
     AccountProof, Backend, BaseFeeParams, BlockEvent, BlockRef, CallError, CallRequest, ChainBlock,
-    ChainInfo, Heads, LogHit, LogQuery, LogsError, Lookup, ReadError, StateError, SubmitError,
+    ChainInfo, Heads, Inclusion, LogHit, LogQuery, LogsError, Lookup, PromisedRun, ReadError,
+    StateError, SubmitError, WaitError,
 };
 use millrace_types::{Account, SealedHeader, Transaction};
-use tokio::{runtime::Handle, sync::broadcast};
+use tokio::{runtime::Handle, sync::broadcast, time::timeout};
 
 use crate::{
     blocking::off_the_runtime,
-    chain::{Chain, Open, Served},
+    chain::{Chain, News, Open, Served},
     deriver::SafeHeads,
     intake::{Intake, IntakeError},
     mempool::SubmitError as PoolError,
@@ -82,6 +83,23 @@ impl NodeBackend {
             },
         };
         Ok((genesis.number..=head).contains(&number).then_some(At::Sealed(number)))
+    }
+
+    fn sealed(&self, block: &Served, index: usize) -> Inclusion {
+        Inclusion::Sealed { block: block.answer(&self.chain.spec), index }
+    }
+
+    /// Why a transaction that was waited for is not executed yet.
+    fn not_in_time(&self, hash: TxHash, waited: Duration) -> WaitError {
+        use alloy_consensus::Transaction as _;
+
+        let gap = self
+            .intake
+            .with_pool(|pool| Some((pool.missing_nonce(&hash)?, pool.get(&hash)?.nonce())));
+        match gap {
+            Some((expected, nonce)) => WaitError::Gapped { hash, waited, expected, nonce },
+            None => WaitError::TimedOut { hash, waited },
+        }
     }
 
     async fn served(&self, number: BlockNumber) -> Result<Option<Arc<Served>>, ReadError> {
@@ -214,20 +232,20 @@ impl Backend for NodeBackend {
     async fn transaction(&self, hash: TxHash) -> Result<Option<Lookup>, ReadError> {
         // A transaction moves from the pool to the open block to the index, so whoever looks in that order meets it.
         let pooled = self.intake.with_pool(|pool| pool.get(&hash).cloned());
-        let waiting = pooled.or_else(|| {
-            // Executed but not sealed: no receipt is promised yet, so it is shown as if it were in the pool still.
-            let open = self.chain.open()?;
-            open.included().find(|(tx, _)| tx.hash() == hash).map(|(tx, _)| tx.clone())
-        });
+        let open = self.chain.open().and_then(|open| Some((open.find(&hash)?, open)));
         if let Some((number, index)) = self.chain.index.transaction(&hash).map_err(broken)?
             // The index is ahead of what is acknowledged for as long as it takes to publish a block.
             && let Some(block) = self.served(number).await?
             // Another block may have come in its place meanwhile.
             && block.block.transactions.get(index).is_some_and(|tx| tx.hash() == hash)
         {
-            return Ok(Some(Lookup::Included { block: block.answer(&self.chain.spec), index }));
+            return Ok(Some(Lookup::Included(self.sealed(&block, index))));
         }
-        Ok(waiting.map(Lookup::Pooled))
+        if let Some((place, open)) = open {
+            let run = open.promise_at(place, &self.chain.spec);
+            return Ok(Some(Lookup::Included(Inclusion::Promised(Arc::new(run)))));
+        }
+        Ok(pooled.map(Lookup::Pooled))
     }
 
     async fn account(&self, address: Address, at: BlockRef) -> Result<Option<Account>, StateError> {
@@ -286,6 +304,34 @@ impl Backend for NodeBackend {
         results.into_iter().map(|result| result.map_err(refusal)).collect()
     }
 
+    async fn submit_and_wait(
+        &self,
+        encoded: Bytes,
+        patience: Duration,
+    ) -> Result<Inclusion, WaitError> {
+        self.intake.check_size(&encoded).map_err(|error| refusal(error.into()))?;
+        let hash = keccak256(&encoded);
+        // Before anybody can know of it, so that no news are missed.
+        let mut waiting = self.chain.waiters.wait(hash);
+        if let Err(refused) = self.intake.submit(encoded).await {
+            // Whoever sends the same again has lost an answer, and wants to know what became of it.
+            match self.transaction(hash).await? {
+                Some(Lookup::Included(inclusion)) => return Ok(inclusion),
+                Some(Lookup::Pooled(_)) => {}
+                None => return Err(refusal(refused).into()),
+            }
+        }
+        match timeout(patience, waiting.news()).await {
+            Ok(Some(News::Promised(open, place))) => {
+                let run = open.promise_at(place, &self.chain.spec);
+                Ok(Inclusion::Promised(Arc::new(run)))
+            }
+            Ok(Some(News::Sealed(block, index))) => Ok(self.sealed(&block, index)),
+            Ok(Some(News::Dropped(reason))) => Err(WaitError::Dropped { hash, reason }),
+            Ok(None) | Err(_) => Err(self.not_in_time(hash, patience)),
+        }
+    }
+
     async fn call(&self, request: CallRequest) -> Result<Bytes, CallError> {
         let (view, context) = self.call_site(request.at).await?;
         let (executor, chain_id) = (self.executor.clone(), self.chain.spec.chain_id());
@@ -314,6 +360,10 @@ impl Backend for NodeBackend {
 
     fn block_events(&self) -> broadcast::Receiver<BlockEvent> {
         self.chain.events()
+    }
+
+    fn promised_transactions(&self) -> broadcast::Receiver<Arc<PromisedRun>> {
+        self.chain.promises()
     }
 
     fn pooled_transactions(&self) -> broadcast::Receiver<Arc<[Arc<Transaction>]>> {

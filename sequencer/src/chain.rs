@@ -3,11 +3,17 @@
 //! The builder writes here, everybody else reads. What stands in [`Head`] is journaled; what stands in [`Open`] is
 //! executed and promised to nobody.
 
+mod places;
 mod rewind;
 #[cfg(test)]
 pub(crate) mod testing;
+mod waiters;
 
-pub(crate) use self::rewind::RewindError;
+pub(crate) use self::{
+    places::Places,
+    rewind::RewindError,
+    waiters::{News, Waiters},
+};
 
 use std::sync::{Arc, OnceLock};
 
@@ -15,7 +21,7 @@ use alloy_primitives::{B256, BlockNumber};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use millrace_executor::{BlockAttributes, LayeredView};
 use millrace_protocol::{BlockId, ChainSpec};
-use millrace_rpc::{BlockEvent, ChainBlock};
+use millrace_rpc::{BlockEvent, ChainBlock, PromisedRun};
 use millrace_state::State;
 use millrace_types::{Block, ExecutedBlock, Header, Receipt, SealedHeader, Transaction};
 use parking_lot::Mutex;
@@ -32,6 +38,9 @@ use crate::{
 /// How many block events a slow subscriber may be behind.
 const EVENTS_MAX: usize = 256;
 
+/// How many groups of promised transactions a slow subscriber may be behind.
+const PROMISES_MAX: usize = 1_024;
+
 /// Everything known about one chain, shared by all who read it.
 #[derive(Debug)]
 pub(crate) struct Chain {
@@ -45,6 +54,9 @@ pub(crate) struct Chain {
     open: ArcSwapOption<Open>,
     recent: Mutex<Recent>,
     events: broadcast::Sender<BlockEvent>,
+    promises: broadcast::Sender<Arc<PromisedRun>>,
+    /// Those who wait for one transaction.
+    pub(crate) waiters: Waiters,
     tip: watch::Sender<BlockId>,
 }
 
@@ -66,6 +78,8 @@ pub(crate) struct Open {
     pub(crate) runs: Vec<Run>,
     pub(crate) gas_used: u64,
     pub(crate) view: LayeredView,
+    /// Where each of its transactions is.
+    pub(crate) places: Arc<Places>,
 }
 
 /// A block as readers get it; what they ask for again and again is worked out once.
@@ -174,6 +188,8 @@ impl Chain {
             open: ArcSwapOption::empty(),
             recent: Mutex::new(Recent::new(block)),
             events: broadcast::Sender::new(EVENTS_MAX),
+            promises: broadcast::Sender::new(PROMISES_MAX),
+            waiters: Waiters::default(),
             tip: watch::Sender::new(tip),
             genesis,
         }
@@ -193,6 +209,11 @@ impl Chain {
         self.events.subscribe()
     }
 
+    /// Transactions as they are promised, or sealed if that was sooner, each once.
+    pub(crate) fn promises(&self) -> broadcast::Receiver<Arc<PromisedRun>> {
+        self.promises.subscribe()
+    }
+
     /// The newest journaled block, whenever it changes. It may go back.
     pub(crate) fn tip(&self) -> watch::Receiver<BlockId> {
         self.tip.subscribe()
@@ -200,7 +221,17 @@ impl Chain {
 
     /// Shows what the open block has come to.
     pub(crate) fn show_open(&self, open: Open) {
-        self.open.store(Some(Arc::new(open)));
+        let open = Arc::new(open);
+        let before = self.open.swap(Some(open.clone()));
+        let told =
+            before.filter(|before| before.is_of_same_block(&open)).map_or(0, |old| old.len());
+        self.waiters.promised(&open, told);
+        if self.promises.receiver_count() > 0
+            && let Some(run) = open.promises_from(told)
+        {
+            // Nobody listening any more is no error.
+            self.promises.send(Arc::new(run)).ok();
+        }
     }
 
     /// Makes a journaled block the head. From here on everybody sees it.
@@ -209,6 +240,15 @@ impl Chain {
         self.recent.lock().push(block.clone());
         self.head.store(Arc::new(Head { block: block.clone(), view }));
         self.tip.send_replace(l2_ref::id(&block.block));
+        self.waiters.sealed(&block);
+        if self.promises.receiver_count() > 0 {
+            // What came from L1, or was sealed before it could be promised by itself.
+            let told = self.open().filter(|open| open.became(&block.block));
+            if let Some(run) = places::promises_of_block(&block, told.map_or(0, |open| open.len()))
+            {
+                self.promises.send(Arc::new(run)).ok();
+            }
+        }
         if self.events.receiver_count() > 0 {
             // Nobody listening any more is no error.
             self.events.send(BlockEvent::Sealed(block.answer(&self.spec))).ok();

@@ -222,6 +222,15 @@ impl Check<'_> {
             bytes(self.positive("rpc_response_kib_max", |s| s.rpc_response_kib_max));
         let timeout = self.required("rpc_timeout", |s| s.rpc_timeout).0;
         self.that(!timeout.is_zero(), "rpc_timeout", || "must not be zero".into());
+        let sync_timeout = self.required("rpc_sync_timeout", |s| s.rpc_sync_timeout).0;
+        let sync_timeout_max = self.required("rpc_sync_timeout_max", |s| s.rpc_sync_timeout_max).0;
+        let in_order = !sync_timeout.is_zero() && sync_timeout <= sync_timeout_max;
+        self.that(in_order, "rpc_sync_timeout", || {
+            "must not be zero, and not longer than rpc_sync_timeout_max".into()
+        });
+        self.that(sync_timeout_max < timeout, "rpc_sync_timeout_max", || {
+            "must be shorter than rpc_timeout, or nobody would hear how the wait ended".into()
+        });
         let any_origin = self.required("rpc_cors", |s| s.rpc_cors);
         millrace_rpc::Config {
             body_bytes_max: bytes(self.positive("rpc_body_kib_max", |s| s.rpc_body_kib_max)),
@@ -236,6 +245,10 @@ impl Check<'_> {
             log_blocks_max: self.positive("rpc_log_blocks_max", |s| s.rpc_log_blocks_max),
             log_results_max: self.positive("rpc_logs_max", |s| s.rpc_logs_max),
             request_timeout: timeout,
+            sync_timeout,
+            sync_timeout_max,
+            sync_waiting_max: self.positive("rpc_sync_waiting_max", |s| s.rpc_sync_waiting_max)
+                as usize,
             // A client that waits for its answer is not idle.
             idle_timeout: defaults.idle_timeout.max(timeout * 2),
             // Enough to keep the cores busy, and few enough to leave the builder its share of them.

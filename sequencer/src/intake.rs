@@ -220,6 +220,12 @@ impl Intake {
         results
     }
 
+    /// Refuses what is too long to be looked at.
+    pub(crate) fn check_size(&self, encoded: &[u8]) -> Result<(), SubmitError> {
+        let (size, limit) = (encoded.len(), self.terms.lock().rules.tx_bytes_max);
+        if size > limit { Err(SubmitError::Oversized { size, limit }) } else { Ok(()) }
+    }
+
     /// Looks at what a stranger sent.
     ///
     /// Only this runs on what nobody has looked at yet, so that a panic costs its sender alone. What comes after changes
@@ -230,11 +236,7 @@ impl Intake {
         state: &NewestState<'_>,
     ) -> Result<(Arc<Transaction>, Admitted), IntakeError> {
         // Refused before the costly recovery: whoever sends megabytes pays for them himself.
-        let limit = self.terms.lock().rules.tx_bytes_max;
-        if encoded.len() > limit {
-            let size = encoded.len();
-            return Err(SubmitError::Oversized { size, limit }.into());
-        }
+        self.check_size(&encoded)?;
         let examine = || self.examine(encoded);
         let (transaction, admitted) =
             panic::catch_unwind(AssertUnwindSafe(examine)).unwrap_or(Err(IntakeError::Panicked))?;
@@ -388,6 +390,7 @@ impl Intake {
         for event in events {
             if let Event::Dropped { hash, sender, nonce, reason } = event {
                 self.metrics.dropped(reason);
+                self.chain.waiters.dropped(hash, reason);
                 tracing::debug!(tx = %hash, %sender, nonce, %reason, "transaction dropped");
             }
         }

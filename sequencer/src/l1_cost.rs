@@ -14,9 +14,20 @@ pub(crate) fn prices_set_by(transactions: &[Arc<Transaction>]) -> Option<L1Fees>
 
 /// The prices of a block and what each of its transactions paid by them. Nothing on a chain without L1.
 pub(crate) fn of_block(spec: &ChainSpec, block: &Block) -> Option<Arc<rpc::L1Fees>> {
-    spec.rules(block.header.timestamp).optimism?;
     let prices = prices_set_by(&block.transactions)?;
-    let transactions = block.transactions.iter().map(|transaction| {
+    let transactions = block.transactions.iter().map(|transaction| &**transaction);
+    of_transactions(spec, block.header.timestamp, prices, transactions)
+}
+
+/// The same of some of a block's transactions.
+pub(crate) fn of_transactions<'a>(
+    spec: &ChainSpec,
+    timestamp: u64,
+    prices: L1Fees,
+    transactions: impl Iterator<Item = &'a Transaction>,
+) -> Option<Arc<rpc::L1Fees>> {
+    spec.rules(timestamp).optimism?;
+    let transactions = transactions.map(|transaction| {
         if transaction.is_deposit() {
             return rpc::L1TxFee::default();
         }

@@ -143,6 +143,32 @@ fn parse_slot(text: &str) -> Result<B256, &'static str> {
     U256::from_str_radix(digits, 16).map(B256::from).map_err(|_| "invalid hex string")
 }
 
+/// A time in milliseconds: a number as EIP-7966 has it, or a quantity as clients wrote it after the first draft.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Milliseconds(pub(crate) u64);
+
+impl<'de> Deserialize<'de> for Milliseconds {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct MillisecondsVisitor;
+        impl Visitor<'_> for MillisecondsVisitor {
+            type Value = Milliseconds;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a whole number of milliseconds")
+            }
+
+            fn visit_u64<E>(self, number: u64) -> Result<Milliseconds, E> {
+                Ok(Milliseconds(number))
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Milliseconds, E> {
+                parse_u64(text).map(Milliseconds).map_err(E::custom)
+            }
+        }
+        from.deserialize_any(MillisecondsVisitor)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -174,6 +200,17 @@ mod tests {
         check::<Uint256>(&format!(r#""0x{}""#, "f".repeat(65)), Err("hex number > 256 bits"));
         check::<Uint256>(r#""0x1_0""#, Err("invalid hex string"));
         check::<Price>(&format!(r#""0x{}""#, "f".repeat(33)), Err("hex number > 128 bits"));
+    }
+
+    #[test]
+    fn times_are_numbers_or_quantities() {
+        check::<Milliseconds>("5000", Ok("Milliseconds(5000)"));
+        check::<Milliseconds>(r#""0x1388""#, Ok("Milliseconds(5000)"));
+        check::<Milliseconds>(r#""5000""#, Err("hex string without 0x prefix"));
+        for wrong in ["-1", "1.5", "1e3", "true", "{}"] {
+            let error = serde_json::from_str::<Milliseconds>(wrong).unwrap_err().to_string();
+            assert!(error.contains("expected a whole number of milliseconds"), "{wrong}: {error}");
+        }
     }
 
     #[test]

@@ -7,8 +7,9 @@ use serde::Serialize;
 use crate::{
     backend::{ChainBlock, L1Fees, L1TxFee},
     json::{
+        executed::{self, Executed},
         hex::Quantity,
-        log::{LogJson, known_hash, logs_of_transaction},
+        log::LogJson,
     },
 };
 
@@ -74,52 +75,52 @@ impl L1FeeJson {
 
 impl ReceiptJson {
     /// The receipt of a block's transaction; `None` if it has no such index.
-    pub(crate) fn new(block: &ChainBlock, index: usize) -> Option<Self> {
-        let first_log = block.receipts.iter().take(index).map(|receipt| receipt.logs.len()).sum();
-        Self::with_first_log(block, index, first_log)
+    pub(crate) fn included(block: &ChainBlock, index: usize) -> Option<Self> {
+        executed::of_block(block).nth(index).map(Self::new)
     }
 
     /// All receipts of a block.
     pub(crate) fn all(block: &ChainBlock) -> Vec<Self> {
-        let mut first_log = 0;
-        let mut all = Vec::with_capacity(block.receipts.len());
-        for (index, receipt) in block.receipts.iter().enumerate() {
-            all.extend(Self::with_first_log(block, index, first_log));
-            first_log += receipt.logs.len();
-        }
-        all
+        executed::of_block(block).map(Self::new).collect()
     }
 
-    fn with_first_log(block: &ChainBlock, index: usize, first_log: usize) -> Option<Self> {
-        let header = &block.block.header;
-        let tx = block.block.transactions.get(index)?;
-        let receipt = block.receipts.get(index)?;
-        let gas_before = match index.checked_sub(1) {
-            Some(before) => block.receipts.get(before)?.cumulative_gas_used,
-            None => 0,
-        };
+    /// The receipt of an executed transaction.
+    pub(crate) fn new(executed: Executed<'_>) -> Self {
+        let Executed { header, transaction: tx, receipt, before, .. } = executed;
         let deposit = receipt.deposit.as_ref();
-        let nonce = deposit.map_or_else(|| tx.nonce(), |deposit| deposit.nonce);
         let price =
             if tx.is_deposit() { 0 } else { tx.effective_gas_price(header.base_fee_per_gas) };
-        Some(Self {
-            block_hash: known_hash(block),
+        Self {
+            block_hash: executed.block_hash,
             block_number: Quantity::from(header.number),
             transaction_hash: tx.hash(),
-            transaction_index: Quantity::from(index),
+            transaction_index: Quantity::from(before.transactions),
             from: tx.sender(),
             to: tx.to(),
-            contract_address: tx.is_create().then(|| tx.sender().create(nonce)),
+            contract_address: created(executed),
             cumulative_gas_used: Quantity::from(receipt.cumulative_gas_used),
-            gas_used: Quantity::from(receipt.cumulative_gas_used.saturating_sub(gas_before)),
+            gas_used: gas_used(executed),
             effective_gas_price: U128::from(price),
-            logs: logs_of_transaction(block, index, first_log).map(LogJson::from).collect(),
+            logs: executed.logs().map(LogJson::from).collect(),
             logs_bloom: receipt.bloom(),
             status: Quantity::from(u64::from(receipt.success)),
             ty: U64::from(tx.envelope().ty()),
-            l1: block.l1_fees.as_deref().map(|fees| L1FeeJson::new(fees, index)),
+            l1: executed.l1_fees.map(|(fees, entry)| L1FeeJson::new(fees, entry)),
             deposit_nonce: deposit.map(|deposit| Quantity::from(deposit.nonce)),
             deposit_receipt_version: deposit.map(|deposit| Quantity::from(deposit.version)),
-        })
+        }
     }
+}
+
+/// The contract that a transaction creates, if it is to create one.
+pub(crate) fn created(executed: Executed<'_>) -> Option<Address> {
+    let tx = executed.transaction;
+    let deposit = executed.receipt.deposit.as_ref();
+    let nonce = deposit.map_or_else(|| tx.nonce(), |deposit| deposit.nonce);
+    tx.is_create().then(|| tx.sender().create(nonce))
+}
+
+/// What a transaction used by itself.
+pub(crate) fn gas_used(executed: Executed<'_>) -> Quantity {
+    Quantity::from(executed.receipt.cumulative_gas_used.saturating_sub(executed.before.gas))
 }

@@ -3,10 +3,13 @@
 use alloy_consensus::{Signed, Transaction as _, Typed2718};
 use alloy_eips::{eip2930::AccessList, eip7702::SignedAuthorization};
 use alloy_primitives::{Address, B256, Bytes, Signature, U64, U128, U256};
-use millrace_types::{Transaction, TxEnvelope};
+use millrace_types::{Receipt, Transaction, TxEnvelope};
 use serde::Serialize;
 
-use crate::{backend::ChainBlock, json::hex::Quantity};
+use crate::{
+    backend::ChainBlock,
+    json::{executed::Executed, hex::Quantity},
+};
 
 /// A transaction, in a block or on its way. Fields that its type does not have are absent.
 #[derive(Debug, Clone, Serialize)]
@@ -69,17 +72,30 @@ impl TransactionJson {
         Self::unplaced(tx, tx.max_fee_per_gas())
     }
 
+    /// A transaction of the block being built, without its place: to clients, one that has a place is sealed.
+    pub(crate) fn unsealed(executed: Executed<'_>) -> Self {
+        let Executed { header, transaction, receipt, .. } = executed;
+        let price = transaction.effective_gas_price(header.base_fee_per_gas);
+        Self::unplaced(transaction, price).with_deposit_receipt(receipt)
+    }
+
+    /// A promised transaction: its place is known, and its block has no hash yet.
+    pub(crate) fn promised(executed: Executed<'_>) -> Self {
+        Self {
+            block_number: Some(Quantity::from(executed.header.number)),
+            block_timestamp: Some(Quantity::from(executed.header.timestamp)),
+            transaction_index: Some(Quantity::from(executed.before.transactions)),
+            ..Self::unsealed(executed)
+        }
+    }
+
     /// A block's transaction; `None` if it has no such index.
     pub(crate) fn included(block: &ChainBlock, index: usize) -> Option<Self> {
         let header = &block.block.header;
         let tx = block.block.transactions.get(index)?;
         let mut json = Self::unplaced(tx, tx.effective_gas_price(header.base_fee_per_gas));
-        if let (Some(deposit), Some(receipt)) = (
-            &mut json.deposit,
-            block.receipts.get(index).and_then(|receipt| receipt.deposit.as_ref()),
-        ) {
-            json.nonce = Quantity::from(receipt.nonce);
-            deposit.deposit_receipt_version = Some(Quantity::from(receipt.version));
+        if let Some(receipt) = block.receipts.get(index) {
+            json = json.with_deposit_receipt(receipt);
         }
         if !block.pending {
             json.block_hash = Some(header.hash());
@@ -88,6 +104,15 @@ impl TransactionJson {
             json.transaction_index = Some(Quantity::from(index));
         }
         Some(json)
+    }
+
+    /// A deposit's nonce is known when it has been executed.
+    fn with_deposit_receipt(mut self, receipt: &Receipt) -> Self {
+        if let (Some(deposit), Some(receipt)) = (&mut self.deposit, &receipt.deposit) {
+            self.nonce = Quantity::from(receipt.nonce);
+            deposit.deposit_receipt_version = Some(Quantity::from(receipt.version));
+        }
+        self
     }
 
     fn unplaced(tx: &Transaction, gas_price: u128) -> Self {

@@ -58,8 +58,18 @@ impl Server {
 
     /// One HTTP exchange: status and body.
     pub(crate) async fn http(&self, method: &str, headers: &str, body: &[u8]) -> (u16, String) {
+        self.exchange(method, "/", headers, body).await
+    }
+
+    async fn exchange(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &str,
+        body: &[u8],
+    ) -> (u16, String) {
         let mut request = format!(
-            "{method} / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{headers}content-length: {}\r\n\r\n",
+            "{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{headers}content-length: {}\r\n\r\n",
             body.len()
         )
         .into_bytes();
@@ -68,6 +78,11 @@ impl Server {
         let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
         let status = head.split(' ').nth(1).unwrap_or("0").parse().unwrap();
         (status, body.to_owned())
+    }
+
+    /// Posts a JSON-RPC body to a path: status and body.
+    pub(crate) async fn http_at(&self, path: &str, body: &[u8]) -> (u16, String) {
+        self.exchange("POST", path, "content-type: application/json\r\n", body).await
     }
 
     /// Posts a JSON-RPC body, which must be answered with status 200.
@@ -104,7 +119,11 @@ impl Server {
     }
 
     pub(crate) async fn websocket(&self) -> WebSocket {
-        WebSocket::connect(self.address).await
+        self.websocket_at("/").await
+    }
+
+    pub(crate) async fn websocket_at(&self, path: &str) -> WebSocket {
+        WebSocket::connect(self.address, path).await
     }
 }
 
@@ -117,9 +136,9 @@ pub(crate) struct WebSocket {
 }
 
 impl WebSocket {
-    pub(crate) async fn connect(address: SocketAddr) -> Self {
+    pub(crate) async fn connect(address: SocketAddr, path: &str) -> Self {
         let stream = TcpStream::connect(address).await.unwrap();
-        let mut client = Client::new(stream.compat(), "localhost", "/");
+        let mut client = Client::new(stream.compat(), "localhost", path);
         match client.handshake().await.unwrap() {
             ServerResponse::Accepted { .. } => {}
             refused => panic!("{refused:?}"),

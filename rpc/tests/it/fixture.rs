@@ -2,9 +2,12 @@
 //!
 //! Calls and submissions do what the last byte of the address, or the first of the data, says.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 
 use alloy_consensus::{Header, SignableTransaction, Signed, TxEip1559, TxLegacy};
@@ -13,9 +16,9 @@ use alloy_primitives::{
     Address, B256, Bytes, Log, Signature, TxHash, TxKind, U256, address, keccak256,
 };
 use millrace_rpc::{
-    AccountProof, Backend, BaseFeeParams, BlockEvent, BlockRef, CallError, CallRequest, ChainBlock,
-    ChainInfo, Heads, L1Fees, L1TxFee, LogHit, LogQuery, LogScope, LogsError, Lookup, ReadError,
-    StateError, StorageProof, SubmitError,
+    AccountProof, Backend, BaseFeeParams, Before, BlockEvent, BlockRef, CallError, CallRequest,
+    ChainBlock, ChainInfo, Heads, Inclusion, L1Fees, L1TxFee, LogHit, LogQuery, LogScope,
+    LogsError, Lookup, PromisedRun, ReadError, StateError, StorageProof, SubmitError, WaitError,
 };
 use millrace_types::{
     Account, Block, DepositReceipt, Receipt, SealedHeader, Transaction, TxEnvelope, TxType,
@@ -34,8 +37,27 @@ pub(crate) struct Fixture {
     pub(crate) pooled: Arc<Transaction>,
     pub(crate) block_events: broadcast::Sender<BlockEvent>,
     pub(crate) transactions: broadcast::Sender<Arc<[Arc<Transaction>]>>,
+    pub(crate) promised: broadcast::Sender<Arc<PromisedRun>>,
     pub(crate) logs_asked: AtomicUsize,
     pub(crate) slow_calls: SlowCalls,
+    /// How many wait for what they handed in.
+    pub(crate) waiting: AtomicUsize,
+}
+
+/// One who waits, until dropped.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl<'a> Waiting<'a> {
+    fn new(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// Calls to the fifth address, which go on until they are told to end.
@@ -177,13 +199,36 @@ impl Fixture {
             pooled: legacy(3),
             block_events: broadcast::channel(16).0,
             transactions: broadcast::channel(16).0,
+            promised: broadcast::channel(16).0,
             logs_asked: AtomicUsize::new(0),
             slow_calls: SlowCalls { begun: AtomicUsize::new(0), end: Semaphore::new(0) },
+            waiting: AtomicUsize::new(0),
         }
     }
 
     pub(crate) fn busy_block(&self) -> &Arc<ChainBlock> {
         &self.blocks[2]
+    }
+
+    /// A run of the transactions of the block in the making, from an index on.
+    pub(crate) fn promised_run(&self, first: usize, count: usize) -> Arc<PromisedRun> {
+        let block = &self.pending;
+        let (earlier, receipts) = block.receipts.split_at(first);
+        let transactions = block.block.transactions[first..].iter().cloned();
+        let fees = block.l1_fees.as_deref().unwrap();
+        Arc::new(PromisedRun {
+            header: block.block.header.clone(),
+            before: Before {
+                transactions: first,
+                logs: earlier.iter().map(|receipt| receipt.logs.len()).sum(),
+                gas: earlier.last().map_or(0, |receipt| receipt.cumulative_gas_used),
+            },
+            transactions: transactions.zip(receipts.iter().cloned()).take(count).collect(),
+            l1_fees: Some(Arc::new(L1Fees {
+                transactions: fees.transactions[first..].to_vec(),
+                ..fees.clone()
+            })),
+        })
     }
 
     /// A block that follows the latest.
@@ -248,9 +293,15 @@ impl Backend for Fixture {
         if self.pooled.hash() == hash {
             return Ok(Some(Lookup::Pooled(self.pooled.clone())));
         }
-        Ok(self.blocks.iter().chain([&self.pending]).find_map(|block| {
-            let index = block.block.transactions.iter().position(|tx| tx.hash() == hash)?;
-            Some(Lookup::Included { block: block.clone(), index })
+        let index_in =
+            |block: &ChainBlock| block.block.transactions.iter().position(|tx| tx.hash() == hash);
+        if let Some(index) = index_in(&self.pending) {
+            let run = self.promised_run(index, 1);
+            return Ok(Some(Lookup::Included(Inclusion::Promised(run))));
+        }
+        Ok(self.blocks.iter().find_map(|block| {
+            let index = index_in(block)?;
+            Some(Lookup::Included(Inclusion::Sealed { block: block.clone(), index }))
         }))
     }
 
@@ -304,6 +355,28 @@ impl Backend for Fixture {
             Some(3) => Err(SubmitError::Unavailable("the journal is not writable".into())),
             Some(4) => Err(SubmitError::Internal("secret detail".into())),
             Some(_) => Ok(keccak256(&encoded)),
+        }
+    }
+
+    async fn submit_and_wait(
+        &self,
+        encoded: Bytes,
+        patience: Duration,
+    ) -> Result<Inclusion, WaitError> {
+        let _waiting = Waiting::new(&self.waiting);
+        let hash = keccak256(&encoded);
+        match encoded.first() {
+            Some(0x10) => Ok(Inclusion::Promised(self.promised_run(1, 1))),
+            Some(0x11) => Ok(Inclusion::Sealed { block: self.busy_block().clone(), index: 1 }),
+            Some(0x12) => {
+                tokio::time::sleep(patience).await;
+                Err(WaitError::TimedOut { hash, waited: patience })
+            }
+            Some(0x13) => Err(WaitError::Gapped { hash, waited: patience, expected: 4, nonce: 6 }),
+            Some(0x14) => {
+                Err(WaitError::Dropped { hash, reason: "evicted from a full pool".into() })
+            }
+            _ => Err(self.submit(encoded).await.expect_err("bytes that are refused").into()),
         }
     }
 
@@ -381,6 +454,10 @@ impl Backend for Fixture {
 
     fn block_events(&self) -> broadcast::Receiver<BlockEvent> {
         self.block_events.subscribe()
+    }
+
+    fn promised_transactions(&self) -> broadcast::Receiver<Arc<PromisedRun>> {
+        self.promised.subscribe()
     }
 
     fn pooled_transactions(&self) -> broadcast::Receiver<Arc<[Arc<Transaction>]>> {

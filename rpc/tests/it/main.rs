@@ -9,3 +9,4 @@ mod limits;
 mod malformed;
 mod methods;
 mod subscriptions;
+mod sync;

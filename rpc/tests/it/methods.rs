@@ -1,5 +1,6 @@
 //! Every method, on a chain that never changes.
 
+use alloy_primitives::B256;
 use millrace_rpc::Config;
 use serde_json::{Value, json};
 
@@ -398,14 +399,35 @@ async fn receipts() {
     assert_eq!((&deposit["depositNonce"], &deposit["l1Fee"]), (&json!("0x2"), &json!("0x0")));
     assert_eq!(deposit["depositReceiptVersion"], "0x1");
     assert_eq!((&deposit["effectiveGasPrice"], &deposit["type"]), (&json!("0x0"), &json!("0x7e")));
-    // What is executed but not sealed has no receipt yet, unless that is asked for.
+    // What is promised and not sealed has no receipt yet, but for clients that know of such things.
     let executed = server.backend.pending.block.transactions[1].hash();
     let params = format!(r#"["{executed}"]"#);
     assert_eq!(server.result("eth_getTransactionReceipt", &params).await, Value::Null);
-    server.stop().await;
-    let server = Server::start(Config { preconfirmed_receipts: true, ..Config::default() }).await;
-    let receipt = server.result("eth_getTransactionReceipt", &params).await;
-    assert_eq!(receipt["blockNumber"], "0x4");
+    let request = format!(
+        r#"{{"jsonrpc":"2.0","id":1,"method":"eth_getTransactionReceipt","params":{params}}}"#
+    );
+    let (status, answer) = server.http_at("/preconf", request.as_bytes()).await;
+    let answer: Value = serde_json::from_str(&answer).unwrap();
+    assert_eq!(status, 200);
+    let receipt = &answer["result"];
+    assert_eq!(
+        (&receipt["blockNumber"], &receipt["blockHash"]),
+        (&json!("0x4"), &json!(B256::ZERO))
+    );
+    assert_eq!(
+        (&receipt["transactionIndex"], &receipt["gasUsed"]),
+        (&json!("0x1"), &json!("0x7530"))
+    );
+    assert_eq!((&receipt["l1Fee"], &receipt["status"]), (&json!("0x1234"), &json!("0x1")));
+    assert_eq!(receipt["logs"][0]["logIndex"], "0x0");
+    // It is the one of the pending block's receipts, and a WebSocket at that path gets it as well.
+    assert_eq!(server.result("eth_getBlockReceipts", r#"["pending"]"#).await[1], *receipt);
+    let mut socket = server.websocket_at("/preconf").await;
+    socket.send(&request).await;
+    assert_eq!(socket.receive_json().await["result"], *receipt);
+    let mut socket = server.websocket().await;
+    socket.send(&request).await;
+    assert_eq!(socket.receive_json().await["result"], Value::Null);
     server.stop().await;
 }
 

@@ -3,7 +3,7 @@
 use std::sync::{Arc, atomic::Ordering};
 
 use millrace_rpc::{BlockEvent, Config};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use crate::{
@@ -88,6 +88,73 @@ async fn heads_logs_and_transactions() {
     assert_eq!(socket.receive().await.unwrap(), r#"{"jsonrpc":"2.0","id":2,"result":true}"#);
     socket.send(&unsubscribe).await;
     assert_eq!(socket.receive_json().await["error"]["message"], "subscription not found");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_promised() {
+    let server = Server::start(Config::default()).await;
+    let mut hashes = server.websocket().await;
+    hashes.subscribe(r#"["newFlashblockTransactions"]"#).await;
+    let mut full = server.websocket().await;
+    full.subscribe(r#"["newFlashblockTransactions",true]"#).await;
+    let filter = |topic: u8| format!(r#"{{"topics":["{TOPIC}","0x{topic:064x}"]}}"#);
+    let mut filtered = server.websocket().await;
+    filtered.subscribe(&format!(r#"["newFlashblockTransactions",{}]"#, filter(0))).await;
+    let mut logs = server.websocket().await;
+    logs.subscribe(&format!(r#"["pendingLogs",{}]"#, filter(0))).await;
+    let mut nothing = server.websocket().await;
+    nothing.subscribe(&format!(r#"["newFlashblockTransactions",{}]"#, filter(9))).await;
+    nothing.subscribe(&format!(r#"["pendingLogs",{}]"#, filter(9))).await;
+    nothing.subscribe(r#"["newHeads"]"#).await;
+
+    let run = server.backend.promised_run(0, 2);
+    server.backend.promised.send(run.clone()).unwrap();
+    for (tx, _) in &run.transactions {
+        assert_eq!(hashes.receive_json().await["params"]["result"], json!(tx.hash()));
+    }
+    // Whoever gets everything gets the L1 attributes first, and these have no log.
+    let attributes = full.receive_json().await["params"]["result"].take();
+    assert_eq!((&attributes["type"], &attributes["logs"]), (&json!("0x7e"), &json!([])));
+    let transfer = full.receive_json().await["params"]["result"].take();
+    assert_eq!(filtered.receive_json().await["params"]["result"], transfer);
+    for (field, expected) in [
+        ("hash", json!(run.transactions[1].0.hash())),
+        ("blockHash", Value::Null),
+        ("blockNumber", json!("0x4")),
+        ("transactionIndex", json!("0x1")),
+        ("gasUsed", json!("0x7530")),
+        ("cumulativeGasUsed", json!("0x124f8")),
+        ("contractAddress", Value::Null),
+        ("status", json!("0x1")),
+        ("value", json!("0x7")),
+        ("logsBloom", json!(run.transactions[1].1.bloom())),
+    ] {
+        assert_eq!(transfer.get(field), Some(&expected), "{field}");
+    }
+    let log = logs.receive_json().await["params"]["result"].take();
+    assert_eq!(transfer["logs"], json!([log]));
+    assert_eq!((&log["logIndex"], &log["blockNumber"]), (&json!("0x0"), &json!("0x4")));
+
+    // What comes after something else says so.
+    let run = server.backend.promised_run(1, 1);
+    server.backend.promised.send(run).unwrap();
+    assert_eq!(full.receive_json().await["params"]["result"], transfer);
+
+    // Who wanted other logs has heard nothing.
+    let block = server.backend.next_block(Vec::new());
+    server.backend.block_events.send(BlockEvent::Sealed(block)).unwrap();
+    assert_eq!(nothing.receive_json().await["params"]["result"]["difficulty"], "0x0");
+
+    nothing
+        .send(
+            r#"{"jsonrpc":"2.0","id":1,"method":"eth_subscribe","params":["newFlashblockTransactions",7]}"#,
+        )
+        .await;
+    assert_eq!(
+        nothing.receive_json().await["error"]["message"],
+        "invalid argument 1: neither a boolean nor a filter"
+    );
     server.stop().await;
 }
 

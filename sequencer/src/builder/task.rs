@@ -32,7 +32,7 @@ use crate::{
         origin::{Origin, Plan, Stalled},
         slot::SlotClock,
     },
-    chain::{Chain, Open, RewindError, Run},
+    chain::{Chain, Open, Places, RewindError, Run},
     clock,
     health::{Health, Part},
     index::IndexError,
@@ -429,6 +429,7 @@ impl Builder {
 #[derive(Default)]
 struct Shown {
     runs: Vec<Run>,
+    places: Arc<Places>,
 }
 
 impl Shown {
@@ -450,6 +451,7 @@ impl Shown {
         if newest.is_empty() {
             return;
         }
+        self.places.add(&newest);
         while let Some(older) = self.runs.pop_if(|older| older.len() < 2 * newest.len()) {
             let mut merged = Arc::unwrap_or_clone(older);
             merged.append(&mut newest);
@@ -464,6 +466,7 @@ impl Shown {
             runs: self.runs.clone(),
             gas_used: block.gas_used(),
             view: block.view(),
+            places: self.places.clone(),
         }
     }
 }

@@ -107,6 +107,15 @@ pub struct Settings {
     /// How long one request may take [default: 30s].
     #[arg(long, env = "MILLRACE_RPC_TIMEOUT", value_name = "SPAN")]
     pub rpc_timeout: Option<Span>,
+    /// How long eth_sendRawTransactionSync waits for a receipt unless it is told [default: 2s].
+    #[arg(long, env = "MILLRACE_RPC_SYNC_TIMEOUT", value_name = "SPAN")]
+    pub rpc_sync_timeout: Option<Span>,
+    /// How long it waits at most, whatever it is told [default: 10s].
+    #[arg(long, env = "MILLRACE_RPC_SYNC_TIMEOUT_MAX", value_name = "SPAN")]
+    pub rpc_sync_timeout_max: Option<Span>,
+    /// How many may wait for receipts at once [default: 4096].
+    #[arg(long, env = "MILLRACE_RPC_SYNC_WAITING_MAX", value_name = "N")]
+    pub rpc_sync_waiting_max: Option<u32>,
     /// Whether any web page may call us [default: true].
     #[arg(long, env = "MILLRACE_RPC_CORS", value_name = "BOOL")]
     pub rpc_cors: Option<bool>,
@@ -155,6 +164,9 @@ impl Settings {
             rpc_logs_max: Some(20_000),
             rpc_call_gas_max: Some(50_000_000),
             rpc_timeout: span(30_000),
+            rpc_sync_timeout: span(2_000),
+            rpc_sync_timeout_max: span(10_000),
+            rpc_sync_waiting_max: Some(4_096),
             rpc_cors: Some(true),
             l1: L1Settings::defaults(),
             batcher: BatcherSettings::defaults(),
@@ -191,7 +203,8 @@ impl Settings {
             journal_url journal_waypoints state_cache_mib trie_cache_mib history_blocks
             pool_transactions_max pool_mib_max pool_sender_max pool_queued_lifetime pool_tip_min
             rpc_body_kib_max rpc_response_kib_max rpc_batch_max rpc_connections_max rpc_subscriptions_max
-            rpc_log_blocks_max rpc_logs_max rpc_call_gas_max rpc_timeout rpc_cors
+            rpc_log_blocks_max rpc_logs_max rpc_call_gas_max rpc_timeout rpc_sync_timeout
+            rpc_sync_timeout_max rpc_sync_waiting_max rpc_cors
         }
     }
 

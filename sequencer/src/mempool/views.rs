@@ -5,7 +5,7 @@ use std::sync::Arc;
 use alloy_primitives::{Address, TxHash};
 use millrace_types::Transaction;
 
-use crate::mempool::{Mempool, sender::Sender};
+use crate::mempool::{Mempool, entry::Place, sender::Sender};
 
 /// How full the pool is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -49,6 +49,12 @@ impl Mempool {
     /// Whether a transaction is known.
     pub fn contains(&self, hash: &TxHash) -> bool {
         self.by_hash.contains_key(hash)
+    }
+
+    /// The nonce that has to come first, if a transaction waits for a predecessor.
+    pub fn missing_nonce(&self, hash: &TxHash) -> Option<u64> {
+        let entry = &self.entries[*self.by_hash.get(hash)?];
+        (entry.place == Place::Queued).then(|| self.senders[entry.sender].next_nonce())
     }
 
     /// The nonce after the sender's pending transactions; nothing when the account's own is right.

@@ -7,6 +7,7 @@ mod clients;
 mod hostile;
 mod journal;
 mod lifecycle;
+mod promises;
 mod rollup;
 mod support;
 mod torture;

@@ -12,7 +12,7 @@ use millrace_executor::{
     BlockAttributes, Candidate, Executed, Executor, Limits, OpenBlock, StateView as _, assemble,
 };
 use millrace_protocol::{BlockId, L1Attributes, OperatorFee, predeploys::SEQUENCER_FEE_VAULT};
-use millrace_rpc::{Backend as _, BlockRef, LogFilter, LogQuery, LogScope, Lookup};
+use millrace_rpc::{Backend as _, BlockRef, Inclusion, LogFilter, LogQuery, LogScope, Lookup};
 use millrace_state::Config;
 use sqlx::{AssertSqlSafe, Connection as _, SqliteConnection};
 use tokio::sync::broadcast;
@@ -20,7 +20,7 @@ use tokio::sync::broadcast;
 use super::*;
 use crate::{
     backend::NodeBackend,
-    chain::{Open, testing},
+    chain::{Open, Places, testing},
     intake::{GivenBack, Intake, IntakeError, usable_gas},
     journal::{Finalized, WriteError},
     l1_cost,
@@ -105,23 +105,28 @@ impl World {
         let (base_fee, gas_limit) = (attributes.base_fee, attributes.gas_limit);
         let mut block = self.executor.open(attributes, Arc::new(head.view.clone())).unwrap();
         let group = block.include_deposits(&deposits).unwrap();
-        self.show(&block);
+        let places = Arc::default();
+        self.show(&block, &places, 0);
         self.intake.settle(&[], &group);
         self.intake.open_block(base_fee, gas_limit, l1_cost::prices_set_by(&deposits));
         let candidates: Arc<[Candidate]> = self.intake.take_best(1_000, gas_limit / 2).into();
         let group = block.run(candidates.clone(), Limits::NONE).unwrap();
-        self.show(&block);
+        self.show(&block, &places, deposits.len());
         self.intake.settle(&candidates, &group);
         block
     }
 
-    fn show(&self, block: &OpenBlock) {
+    /// Shows the block as it is now. So many of its transactions were shown before.
+    fn show(&self, block: &OpenBlock, places: &Arc<Places>, shown: usize) {
         let included = block.transactions().iter().cloned().zip(block.receipts().iter().cloned());
+        let included: Vec<_> = included.collect();
+        places.add(&included[shown..]);
         self.chain.show_open(Open {
             attributes: block.attributes().clone(),
-            runs: vec![Arc::new(included.collect())],
+            runs: vec![Arc::new(included)],
             gas_used: block.gas_used(),
             view: block.view(),
+            places: places.clone(),
         });
     }
 
@@ -317,7 +322,7 @@ async fn goes_back_and_on(durable: bool) {
     assert_ne!(fourth, hashes[3]);
     assert_eq!((world.balance_of_carol().await, world.logs().await), (21, vec![1, 2, 3, 4, 4, 4]));
     match world.backend.transaction(returned).await.unwrap() {
-        Some(Lookup::Included { block, index }) => {
+        Some(Lookup::Included(Inclusion::Sealed { block, index })) => {
             assert_eq!(block.block.header.hash(), fourth);
             assert_eq!(block.block.transactions[index].hash(), returned);
         }
