@@ -63,5 +63,18 @@ const many = await Promise.all(
 assert.equal(await wallet.getNonce('pending'), nonce + 5)
 await Promise.all(many.map((tx) => tx.wait()))
 
+// A receipt before its block (EIP-7966). Where receipts of promised transactions are served, waiting is as short.
+const raw = await wallet.signTransaction(await wallet.populateTransaction({ to: stranger.address, value: 1n }))
+const promised = await provider.send('eth_sendRawTransactionSync', [raw])
+assert.equal(promised.status, '0x1')
+const sealed = await provider.waitForTransaction(promised.transactionHash)
+assert.equal(sealed.index, Number(promised.transactionIndex))
+assert.equal((await sealed.getBlock()).number, Number(promised.blockNumber))
+const early = new JsonRpcProvider(`${url}/preconf`, undefined, { pollingInterval: 100, cacheTimeout: -1 })
+const quick = await (await wallet.connect(early).sendTransaction({ to: stranger.address, value: 1n })).wait()
+assert.equal(quick.status, 1)
+const before = await early.getBalance(stranger.address, 'pending')
+assert.equal(before, parseEther('1') + 7n)
+
 console.log('ethers ok')
 process.exit(0)

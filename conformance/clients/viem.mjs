@@ -128,6 +128,54 @@ await assert.rejects(
   (error) => error.walk((e) => e.name === 'InsufficientFundsError') !== null,
 )
 
+// A receipt before its block (EIP-7966), and the same receipt after it.
+const zero = `0x${'0'.repeat(64)}`
+const request7966 = await wallet.prepareTransactionRequest({ to: friend, value: 1n })
+const serializedTransaction = await wallet.signTransaction(request7966)
+for (const promised of [
+  await wallet.sendRawTransactionSync({ serializedTransaction, timeout: 5_000 }),
+  await wallet.sendTransactionSync({ to: friend, value: 1n }),
+  await wallet.writeContractSync({ ...counter, functionName: 'increment' }),
+]) {
+  const hash = promised.transactionHash
+  assert.equal(promised.status, 'success')
+  assert.equal(typeof promised.blockNumber, 'bigint')
+  assert.ok(promised.l1Fee > 0n)
+  // Whoever waits for a receipt in the usual way gets one whose block is there, with its effects.
+  const sealed = await reader.waitForTransactionReceipt({ hash })
+  assert.notEqual(sealed.blockHash, zero)
+  assert.equal((await reader.getBlock({ blockHash: sealed.blockHash })).number, promised.blockNumber)
+  assert.equal(sealed.transactionIndex, promised.transactionIndex)
+  assert.equal(sealed.cumulativeGasUsed, promised.cumulativeGasUsed)
+  assert.deepEqual(sealed.logs.map((log) => log.data), promised.logs.map((log) => log.data))
+}
+assert.equal(await reader.readContract({ ...counter, functionName: 'number' }), 7n)
+const patient = mnemonicToAccount('test test test test test test test test test test test junk', { addressIndex: 3 })
+await assert.rejects(
+  wallet.sendTransactionSync({ account: patient, to: friend, value: 1n, nonce: 9, gas: 21000n, timeout: 100 }),
+  (error) => error.walk((e) => e.code === 5) !== null,
+)
+
+// The way of chains with preconfirmations: receipts at once, and state as of `pending`.
+const fast = { ...chain, experimental_preconfirmationTime: 50 }
+const early = createPublicClient({ chain: fast, transport: http(`${url}/preconf`) })
+const told = new Promise((resolve, reject) => {
+  const socketEarly = createPublicClient({ chain: fast, transport: webSocket(url.replace('http', 'ws')) })
+  socketEarly.transport.subscribe({
+    params: ['newFlashblockTransactions', { address: counter.address }],
+    onData: (data) => resolve(data.result),
+    onError: reject,
+  })
+})
+await new Promise((resolve) => setTimeout(resolve, 300))
+const increment = await wallet.writeContract({ ...counter, functionName: 'increment' })
+const quick = await early.waitForTransactionReceipt({ hash: increment })
+assert.equal(quick.status, 'success')
+assert.equal(await early.readContract({ ...counter, functionName: 'number' }), 8n)
+const pushed = await told
+assert.deepEqual([pushed.hash, pushed.status, pushed.logs.length], [increment, '0x1', 1])
+await reader.waitForTransactionReceipt({ hash: increment })
+
 const history = await reader.getFeeHistory({ blockCount: 4, rewardPercentiles: [25, 75] })
 assert.equal(history.baseFeePerGas.length, history.gasUsedRatio.length + 1)
 
