@@ -32,6 +32,7 @@ pub use crate::{
     open_block::OpenBlock,
     outcome::{
         Candidate, ExecuteError, Full, Group, Included, Invalid, Limits, Outcome, Rejection,
+        data_size,
     },
     parallel::ExecutorStats,
     view::{LayeredView, StateError, StateView},

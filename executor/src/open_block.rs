@@ -10,7 +10,7 @@ use std::{
 use alloy_consensus::Transaction as _;
 use alloy_primitives::Bytes;
 use millrace_protocol::{
-    ChainSpec, DataSize, EvmFork, L1Fees, Rules,
+    ChainSpec, EvmFork, L1Fees, Rules,
     predeploys::{BEACON_ROOTS_ADDRESS, HISTORY_STORAGE_ADDRESS},
 };
 use millrace_types::{DepositReceipt, Receipt, Transaction, Waypoint};
@@ -18,7 +18,7 @@ use rayon::prelude::*;
 
 use crate::{
     BlockAttributes, BlockContext, Candidate, ExecuteError, Executed, Executor, Full, Group,
-    Included, Invalid, LayeredView, Limits, Outcome, Rejection, StateView,
+    Included, Invalid, LayeredView, Limits, Outcome, Rejection, StateView, data_size,
     evm::{Blueprint, Checks, EvmTx, Keep, Machine, Overlay, Ran, Stop},
     parallel::{Attempt, Lanes, Window, Workshop},
     view::Layers,
@@ -272,8 +272,8 @@ impl OpenBlock {
                     Duration::ZERO
                 }
                 None => {
-                    for Candidate { transaction, data_size } in &candidates[range] {
-                        self.include_sized(machine, transaction, || *data_size)?;
+                    for candidate in &candidates[range] {
+                        self.include_fixed(machine, &candidate.transaction)?;
                     }
                     started.elapsed()
                 }
@@ -474,16 +474,6 @@ impl OpenBlock {
         machine: &mut Machine,
         transaction: &Arc<Transaction>,
     ) -> Result<Included, ExecuteError> {
-        self.include_sized(machine, transaction, || DataSize::estimate(transaction.encoded()))
-    }
-
-    /// The same, with a size that may be known already: estimating it takes longer than a transfer. Deposits need none.
-    fn include_sized(
-        &mut self,
-        machine: &mut Machine,
-        transaction: &Arc<Transaction>,
-        data_size: impl FnOnce() -> DataSize,
-    ) -> Result<Included, ExecuteError> {
         let (index, hash) = (self.transactions.len(), transaction.hash());
         let invalid = |reason: Rejection| {
             let reason = Box::new(reason);
@@ -497,7 +487,7 @@ impl OpenBlock {
             Some(_) if follows_signed => return Err(invalid(Invalid::Misplaced.into())),
             Some(deposit) => (EvmTx::deposit(deposit), Some(machine.nonce(deposit.from)?)),
             None => {
-                let data_size = data_size();
+                let data_size = data_size(transaction);
                 self.data_bytes += data_size.bytes();
                 (EvmTx::signed(transaction, data_size), None)
             }

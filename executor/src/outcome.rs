@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Instant};
 
 use alloy_primitives::{B256, U256};
-use millrace_protocol::{DataSize, OpFork};
+use millrace_protocol::{DataSize, OpFork, compressed_len};
 use millrace_types::{StateDiff, Transaction};
 
 use crate::StateError;
@@ -18,11 +18,19 @@ pub struct Candidate {
 }
 
 impl Candidate {
-    /// Estimates the transaction's size, which costs a microsecond or two.
+    /// Estimates the transaction's size, unless that was done before.
     pub fn new(transaction: Arc<Transaction>) -> Self {
-        let data_size = DataSize::estimate(transaction.encoded());
+        let data_size = data_size(&transaction);
         Self { transaction, data_size }
     }
+}
+
+/// The room that a transaction is estimated to take on L1.
+///
+/// The first estimate takes a microsecond or two, which is longer than executing a transfer. The transaction remembers it, so
+/// that admission, execution and whoever asks for fees share one.
+pub fn data_size(transaction: &Transaction) -> DataSize {
+    DataSize::from_compressed_len(transaction.compressed_len(compressed_len))
 }
 
 /// What a block may hold, besides its gas limit.

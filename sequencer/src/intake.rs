@@ -10,8 +10,8 @@ use std::{
 
 use alloy_primitives::{Address, Bytes, TxHash, U256, map::AddressMap};
 use crossbeam_channel::{Receiver, Sender};
-use millrace_executor::{Candidate, Group, StateView};
-use millrace_protocol::{DataSize, L1Fees};
+use millrace_executor::{Candidate, Group, StateView, data_size};
+use millrace_protocol::L1Fees;
 use millrace_types::{Account, Transaction};
 use parking_lot::Mutex;
 use rayon::iter::{IntoParallelIterator as _, IntoParallelRefIterator as _, ParallelIterator as _};
@@ -258,7 +258,7 @@ impl Intake {
 
         let Terms { rules, prices } = self.terms.lock().clone();
         let rollup_fee = if self.chain.spec.as_optimism().is_some() {
-            let data_fee = prices.data_fee(DataSize::estimate(transaction.encoded()));
+            let data_fee = prices.data_fee(data_size(&transaction));
             data_fee.saturating_add(prices.operator_fee(transaction.gas_limit()))
         } else {
             U256::ZERO

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use millrace_protocol::{ChainSpec, DataSize, L1Attributes, L1Fees};
+use millrace_executor::data_size;
+use millrace_protocol::{ChainSpec, L1Attributes, L1Fees};
 use millrace_rpc as rpc;
 use millrace_types::{Block, Transaction};
 
@@ -31,7 +32,7 @@ pub(crate) fn of_transactions<'a>(
         if transaction.is_deposit() {
             return rpc::L1TxFee::default();
         }
-        let size = DataSize::estimate(transaction.encoded());
+        let size = data_size(transaction);
         rpc::L1TxFee {
             fee: prices.data_fee(size),
             gas_used: alloy_primitives::U256::from(size.l1_gas()),

@@ -1,4 +1,6 @@
-//! A transaction as the whole pipeline carries it: decoded, hashed and recovered once, and never again.
+//! A transaction as the whole pipeline carries it: decoded, hashed, recovered and measured once, and never again.
+
+use std::sync::OnceLock;
 
 use alloy_consensus::{
     Sealed, Signed, TransactionEnvelope, TxEip1559, TxEip2930, TxEip4844, TxEip7702, TxLegacy,
@@ -70,7 +72,8 @@ impl TxEnvelope {
     }
 }
 
-/// A transaction with everything that is expensive to find out about it: its hash, its sender, its encoding.
+/// A transaction with everything that is expensive to find out about it: its hash, its sender, its encoding, and how well
+/// that compresses.
 ///
 /// It is made once, where bytes enter the process, and shared as `Arc<Transaction>` from there to the journal.
 #[derive(Debug, Clone)]
@@ -79,6 +82,8 @@ pub struct Transaction {
     hash: TxHash,
     sender: Address,
     encoded: Bytes,
+    /// Known once somebody asked: what is executed again in a recovery, or on a chain without L1, need not be measured.
+    compressed_len: OnceLock<u32>,
 }
 
 /// Why bytes are not a transaction.
@@ -100,25 +105,25 @@ impl Transaction {
     pub fn decode(encoded: Bytes) -> Result<Self, TransactionError> {
         let envelope = decode_envelope(&encoded)?;
         let sender = envelope.recover()?;
-        Ok(Self { hash: keccak256(&encoded), envelope, sender, encoded })
+        Ok(Self::new(envelope, keccak256(&encoded), sender, encoded))
     }
 
     /// Decodes a transaction whose sender was recovered before, as our own journal does.
     pub fn decode_with_sender(encoded: Bytes, sender: Address) -> Result<Self, TransactionError> {
         let envelope = decode_envelope(&encoded)?;
-        Ok(Self { hash: keccak256(&encoded), envelope, sender, encoded })
+        Ok(Self::new(envelope, keccak256(&encoded), sender, encoded))
     }
 
     /// Wraps a deposit, which needs no signature.
     pub fn deposit(deposit: TxDeposit) -> Self {
         let encoded: Bytes = deposit.encoded_2718().into();
-        let hash = keccak256(&encoded);
-        Self {
-            sender: deposit.from,
-            envelope: TxEnvelope::Deposit(Sealed::new_unchecked(deposit, hash)),
-            hash,
-            encoded,
-        }
+        let (hash, sender) = (keccak256(&encoded), deposit.from);
+        let envelope = TxEnvelope::Deposit(Sealed::new_unchecked(deposit, hash));
+        Self::new(envelope, hash, sender, encoded)
+    }
+
+    const fn new(envelope: TxEnvelope, hash: TxHash, sender: Address, encoded: Bytes) -> Self {
+        Self { envelope, hash, sender, encoded, compressed_len: OnceLock::new() }
     }
 
     /// The decoded fields.
@@ -139,6 +144,12 @@ impl Transaction {
     /// Its EIP-2718 encoding, exactly as it arrived.
     pub const fn encoded(&self) -> &Bytes {
         &self.encoded
+    }
+
+    /// How long its encoding is when compressed as the rules of data fees say, which `measure` finds out the first time.
+    /// It has to be the same measure always.
+    pub fn compressed_len(&self, measure: impl FnOnce(&[u8]) -> u32) -> u32 {
+        *self.compressed_len.get_or_init(|| measure(&self.encoded))
     }
 
     /// Its type byte.
@@ -221,6 +232,15 @@ mod tests {
         assert_eq!(tx.sender(), address!("9d8a62f656a8d1615c1294fd71e9cfb3e4855a4f"));
         assert_eq!(tx.encoded_2718(), EIP155);
         assert_eq!(tx.tx_type(), TxType::Legacy);
+    }
+
+    #[test]
+    fn is_measured_once() {
+        let tx = Transaction::decode(EIP155.into()).unwrap();
+        let measure = |encoded: &[u8]| u32::try_from(encoded.len()).unwrap() - 1;
+        assert_eq!(tx.compressed_len(measure), 109);
+        assert_eq!(tx.compressed_len(|_| unreachable!("it is known")), 109);
+        assert_eq!(tx.clone().compressed_len(|_| unreachable!("a copy knows it, too")), 109);
     }
 
     #[test]
