@@ -67,6 +67,9 @@ pub(crate) struct GivenBack {
     pub(crate) refused: usize,
 }
 
+/// What was found out about a transaction without the pool's lock.
+type Examined = Result<(Arc<Transaction>, Admitted), IntakeError>;
+
 /// Why nothing is taken, if nothing is.
 #[derive(Debug, Default)]
 struct Closed {
@@ -183,11 +186,12 @@ impl Intake {
             return encoded.iter().map(|_| Err(IntakeError::Closed(reason.clone()))).collect();
         }
         let state = NewestState(&self.chain);
-        let look = |encoded| self.examine_stranger(encoded, &state);
-        let examined: Vec<_> = match encoded.len() {
+        let look = |encoded| self.examine_stranger(encoded);
+        let mut examined: Vec<_> = match encoded.len() {
             1 => encoded.into_iter().map(look).collect(),
             _ => encoded.into_par_iter().map(look).collect(),
         };
+        self.read_silent_senders(&mut examined, &state);
         let (mut results, mut admitted) = (Vec::with_capacity(examined.len()), Vec::new());
         let _pool_is_vital = Vital;
         let events = {
@@ -230,23 +234,38 @@ impl Intake {
     ///
     /// Only this runs on what nobody has looked at yet, so that a panic costs its sender alone. What comes after changes
     /// the pool, and a panic there has to end the process.
-    fn examine_stranger(
-        &self,
-        encoded: Bytes,
-        state: &NewestState<'_>,
-    ) -> Result<(Arc<Transaction>, Admitted), IntakeError> {
+    fn examine_stranger(&self, encoded: Bytes) -> Examined {
         // Refused before the costly recovery: whoever sends megabytes pays for them himself.
         self.check_size(&encoded)?;
         let examine = || self.examine(encoded);
-        let (transaction, admitted) =
-            panic::catch_unwind(AssertUnwindSafe(examine)).unwrap_or(Err(IntakeError::Panicked))?;
-        // A sender who was long silent is read from the disk here, before the builder has to wait for the lock.
-        state.account(&transaction.sender()).map_err(SubmitError::from)?;
-        Ok((transaction, admitted))
+        panic::catch_unwind(AssertUnwindSafe(examine)).unwrap_or(Err(IntakeError::Panicked))
+    }
+
+    /// Reads the senders of whom the pool has nothing, and so will ask the state: whoever was long silent is on the disk, and
+    /// the builder should not have to wait for that. Of the others the pool knows nonce and balance.
+    fn read_silent_senders(&self, examined: &mut [Examined], state: &NewestState<'_>) {
+        let is_silent = |pool: &Mempool, examined: &Examined| {
+            examined.as_ref().is_ok_and(|(tx, _)| pool.next_nonce(&tx.sender()).is_none())
+        };
+        let silent: Vec<_> = {
+            let pool = self.pool.lock();
+            examined.iter_mut().filter(|examined| is_silent(&pool, examined)).collect()
+        };
+        let read = |examined: &mut Examined| {
+            if let Ok((transaction, _)) = examined
+                && let Err(error) = state.account(&transaction.sender())
+            {
+                *examined = Err(SubmitError::from(error).into());
+            }
+        };
+        match silent.len() {
+            0 | 1 => silent.into_iter().for_each(read),
+            _ => silent.into_par_iter().for_each(read),
+        }
     }
 
     /// Everything that takes time and no lock.
-    fn examine(&self, encoded: Bytes) -> Result<(Arc<Transaction>, Admitted), IntakeError> {
+    fn examine(&self, encoded: Bytes) -> Examined {
         let transaction = Arc::new(Transaction::decode(encoded)?);
         let admitted = self.admit(transaction.clone())?;
         Ok((transaction, admitted))
