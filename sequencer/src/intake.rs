@@ -3,9 +3,12 @@
 //! Everything expensive (decoding, recovering the sender, sizing) happens here without the pool's lock, on the thread that
 //! brings a single transaction or on rayon's for several; the builder's thread only ever takes that lock for a group.
 
+mod pace;
+
 use std::{
     panic::{self, AssertUnwindSafe},
     sync::Arc,
+    time::Instant,
 };
 
 use alloy_primitives::{Address, Bytes, TxHash, U256, map::AddressMap};
@@ -27,6 +30,8 @@ use crate::{
     metrics::Metrics,
 };
 
+use self::pace::Pace;
+
 /// How many groups of new transactions a slow subscriber may be behind.
 const ADMITTED_GROUPS_MAX: usize = 4_096;
 
@@ -38,6 +43,7 @@ pub(crate) struct Intake {
     pool: Mutex<Mempool>,
     closed: Mutex<Closed>,
     wake: Sender<()>,
+    pace: Pace,
     admitted: broadcast::Sender<Arc<[Arc<Transaction>]>>,
     metrics: Arc<Metrics>,
 }
@@ -112,6 +118,7 @@ impl Intake {
             pool: Mutex::new(pool),
             closed: Mutex::default(),
             wake,
+            pace: Pace::default(),
             admitted: broadcast::Sender::new(ADMITTED_GROUPS_MAX),
             metrics,
         };
@@ -306,9 +313,18 @@ impl Intake {
         self.note(&events);
     }
 
-    /// The best transactions for the open block, sized and ready to be executed.
+    /// The best transactions for the open block, sized and ready to be executed. While only a few come at a time, this waits
+    /// for about a millisecond between them.
     pub(crate) fn take_best(&self, count_max: usize, gas_max: u64) -> Vec<Candidate> {
+        let waiting = self.with_pool(|pool| pool.stats().pending);
+        let pause = self.pace.pause(waiting, Instant::now());
+        if !pause.is_zero() && count_max > 0 {
+            std::thread::sleep(pause);
+        }
         let taken = self.pool.lock().take_best(count_max, gas_max);
+        if !taken.is_empty() {
+            self.pace.taken(Instant::now());
+        }
         taken.into_iter().map(Candidate::new).collect()
     }
 
