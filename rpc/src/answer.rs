@@ -4,10 +4,9 @@
 //! requests, unknown methods and limits in words of its own, takes no id but strings and natural numbers, and on a
 //! WebSocket starts any number of requests at once.
 
-use std::{borrow::Cow, panic::AssertUnwindSafe};
+use std::{borrow::Cow, panic::AssertUnwindSafe, pin::pin, task::Poll};
 
-use alloy_primitives::Bytes;
-use futures::FutureExt;
+use futures::{FutureExt, poll};
 use http::Extensions;
 use jsonrpsee::{
     ConnectionId, MethodCallback, MethodResponse, Methods,
@@ -18,12 +17,12 @@ use serde::{
     de::{SeqAccess, Visitor},
 };
 use serde_json::value::RawValue;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, error::Elapsed, timeout_at};
 
 use crate::{
     config::Config,
     error::RpcError,
-    hot::{self, Submit},
+    hot::{self, Submission, Submit},
 };
 
 /// Answers requests.
@@ -37,9 +36,9 @@ pub(crate) struct Answerer {
 
 /// One message, as far as it could be understood.
 enum Message<'a> {
-    Call { id: &'a RawValue, method: Cow<'a, str>, params: Option<&'a RawValue> },
+    Call { id: &'a str, method: Cow<'a, str>, params: Option<&'a RawValue> },
     Notification,
-    Invalid { id: Option<&'a RawValue> },
+    Invalid { id: Option<&'a str> },
 }
 
 #[derive(Deserialize)]
@@ -69,9 +68,9 @@ impl<'a> Message<'a> {
     fn parse(text: &'a RawValue) -> Self {
         let Ok(envelope) = serde_json::from_str::<Envelope<'a>>(text.get()) else {
             let id = serde_json::from_str::<OnlyId<'a>>(text.get()).ok().and_then(|only| only.id);
-            return Self::Invalid { id: id.filter(|id| is_scalar(id)) };
+            return Self::Invalid { id: id.map(RawValue::get).filter(|id| is_scalar(id)) };
         };
-        let id = envelope.id.filter(|id| is_scalar(id));
+        let id = envelope.id.map(RawValue::get).filter(|id| is_scalar(id));
         let valid =
             envelope.jsonrpc.as_deref() == Some("2.0") && envelope.id.is_some() == id.is_some();
         match (envelope.method, id) {
@@ -84,7 +83,7 @@ impl<'a> Message<'a> {
     }
 
     /// The id of a request that is one.
-    fn call_id(&self) -> Option<&'a RawValue> {
+    fn call_id(&self) -> Option<&'a str> {
         match self {
             Self::Call { id, .. } => Some(id),
             Self::Notification | Self::Invalid { .. } => None,
@@ -92,10 +91,10 @@ impl<'a> Message<'a> {
     }
 
     /// The transaction that it hands in, if it does so as every client does.
-    fn submission(&self) -> Option<(&'a RawValue, Bytes)> {
+    fn submission(&self) -> Option<Submission<'a>> {
         match self {
-            Self::Call { id, method, params } if method == hot::METHOD => {
-                Some((id, hot::encoded(*params)?))
+            Self::Call { id, method, params: Some(params) } if method == hot::METHOD => {
+                Some(Submission { id, encoded: hot::params(params.get())? })
             }
             _ => None,
         }
@@ -116,7 +115,7 @@ impl Answers {
     }
 
     /// Adds the answer to a request, which had this id if it had a valid one.
-    fn add(&mut self, id: Option<&RawValue>, answer: String) {
+    fn add(&mut self, id: Option<&str>, answer: String) {
         let mut answer = answer;
         if !self.full && self.text.len() + answer.len() > self.bytes_max {
             self.full = true;
@@ -136,8 +135,8 @@ impl Answers {
     }
 }
 
-fn is_scalar(id: &RawValue) -> bool {
-    !id.get().starts_with(['{', '['])
+fn is_scalar(id: &str) -> bool {
+    !id.starts_with(['{', '['])
 }
 
 /// The elements of an array, no more of them than a batch may hold.
@@ -176,9 +175,17 @@ impl<'a> Batch<'a> {
 }
 
 /// A whole response that holds an error.
-pub(crate) fn error_response(id: Option<&RawValue>, error: RpcError) -> String {
-    let id = id.map_or("null", RawValue::get);
-    with_id(id, MethodResponse::error(PLACEHOLDER_ID, error))
+pub(crate) fn error_response(id: Option<&str>, error: RpcError) -> String {
+    with_id(id.unwrap_or("null"), MethodResponse::error(PLACEHOLDER_ID, error))
+}
+
+/// Waits no longer than allowed, and sets no alarm for what is done at once.
+async fn within<T>(deadline: Instant, work: impl Future<Output = T>) -> Result<T, Elapsed> {
+    let mut work = pin!(work);
+    match poll!(work.as_mut()) {
+        Poll::Ready(done) => Ok(done),
+        Poll::Pending => timeout_at(deadline, work).await,
+    }
 }
 
 /// Stands for the client's id inside jsonrpsee, which cannot hold all of them.
@@ -222,7 +229,13 @@ impl Answerer {
             return Some(error_response(None, RpcError::parse()));
         };
         if text.trim_ascii_start().starts_with('[') {
-            return self.answer_batch(text, extensions, deadline).await;
+            return match hot::batch(text, self.batch_requests_max) {
+                Some(submissions) => self.answer_submissions(submissions, deadline).await,
+                None => self.answer_batch(text, extensions, deadline).await,
+            };
+        }
+        if let Some(submission) = hot::single(text) {
+            return self.submit(vec![submission], deadline).await.pop();
         }
         match serde_json::from_str::<&RawValue>(text) {
             Ok(message) => self.answer_one(message, extensions, deadline).await,
@@ -300,10 +313,7 @@ impl Answerer {
                     messages.next();
                     group.push(next);
                 }
-                let ids: Vec<_> = group.iter().map(|(id, _)| *id).collect();
-                for (id, answer) in ids.into_iter().zip(self.submit(group, deadline).await) {
-                    answers.add(Some(id), answer);
-                }
+                self.submit_group(group, &mut answers, deadline).await;
                 continue;
             }
             let id = message.call_id();
@@ -314,14 +324,51 @@ impl Answerer {
         answers.finish()
     }
 
+    /// Answers a batch of nothing but transactions, which is read already.
+    async fn answer_submissions(
+        &self,
+        submissions: Vec<Submission<'_>>,
+        deadline: Instant,
+    ) -> Option<String> {
+        let mut answers = Answers::new(self.response_bytes_max);
+        let mut submissions = submissions.into_iter();
+        loop {
+            let group: Vec<_> = submissions.by_ref().take(hot::GROUP_MAX).collect();
+            match group.is_empty() {
+                true => return answers.finish(),
+                false => self.submit_group(group, &mut answers, deadline).await,
+            }
+        }
+    }
+
+    /// Hands transactions in together and adds the answers, if there is room for any.
+    async fn submit_group(
+        &self,
+        group: Vec<Submission<'_>>,
+        answers: &mut Answers,
+        deadline: Instant,
+    ) {
+        let ids: Vec<_> = group.iter().map(|submission| submission.id).collect();
+        if answers.full {
+            for id in ids {
+                answers.add(Some(id), error_response(Some(id), RpcError::response_too_large()));
+            }
+            return;
+        }
+        for (id, answer) in ids.into_iter().zip(self.submit(group, deadline).await) {
+            answers.add(Some(id), answer);
+        }
+    }
+
     /// Hands transactions in together, in their order; one answer each.
-    async fn submit(&self, submissions: Vec<(&RawValue, Bytes)>, deadline: Instant) -> Vec<String> {
-        let (ids, encoded): (Vec<_>, Vec<_>) = submissions.into_iter().unzip();
+    async fn submit(&self, submissions: Vec<Submission<'_>>, deadline: Instant) -> Vec<String> {
+        let (ids, encoded): (Vec<_>, Vec<_>) =
+            submissions.into_iter().map(|submission| (submission.id, submission.encoded)).unzip();
         let submit = AssertUnwindSafe(async { self.door.submit_all(encoded).await }).catch_unwind();
         let all = |error: fn() -> RpcError| {
             ids.iter().map(|id| error_response(Some(id), error())).collect()
         };
-        let results = match timeout_at(deadline, submit).await {
+        let results = match within(deadline, submit).await {
             Ok(Ok(results)) => results,
             Ok(Err(_)) => {
                 tracing::error!(method = hot::METHOD, "a method handler panicked");
@@ -338,7 +385,7 @@ impl Answerer {
 
     async fn call(
         &self,
-        id: &RawValue,
+        id: &str,
         method: &str,
         params: Option<&RawValue>,
         extensions: &Extensions,
@@ -354,7 +401,7 @@ impl Answerer {
             handler(PLACEHOLDER_ID, params, connection, self.response_bytes_max, extensions.clone())
                 .await
         };
-        let response = match timeout_at(deadline, AssertUnwindSafe(run).catch_unwind()).await {
+        let response = match within(deadline, AssertUnwindSafe(run).catch_unwind()).await {
             Ok(Ok(response)) => response,
             Ok(Err(_)) => {
                 tracing::error!(method, "a method handler panicked");
@@ -365,7 +412,7 @@ impl Answerer {
         if response.as_error_code() == Some(OVERSIZED_RESPONSE_CODE) {
             return error_response(Some(id), RpcError::response_too_large());
         }
-        with_id(id.get(), response)
+        with_id(id, response)
     }
 }
 
@@ -375,10 +422,7 @@ mod tests {
 
     #[test]
     fn the_clients_id_replaces_the_placeholder() {
-        let response = |id: &str| {
-            let id: Box<RawValue> = RawValue::from_string(id.to_owned()).unwrap();
-            error_response(Some(&id), RpcError::parse())
-        };
+        let response = |id: &str| error_response(Some(id), RpcError::parse());
         for id in ["null", "-1", "1.5", "1e400", "true", r#""a\u0000b""#, "18446744073709551616"] {
             assert_eq!(
                 response(id),

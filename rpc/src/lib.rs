@@ -3,7 +3,7 @@
 //! [`serve`] takes a listener and a [`Backend`], which is everything that the edge knows of the node behind it.
 //! Errors have geth's codes and words, every limit is in [`Config`], and JSON is spoken nowhere else.
 //!
-//! Suggested reading order: `backend`, `server` and `websocket` (connections), `answer` (the JSON-RPC envelope),
+//! Suggested reading order: `backend`, `server`, `plain` and `websocket` (connections), `answer` and `hot` (the JSON-RPC envelope),
 //! `methods` (one file a subject), `json` (shapes), `session` (subscriptions).
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
@@ -17,6 +17,7 @@ mod error;
 mod hot;
 mod json;
 mod methods;
+mod plain;
 mod promised;
 mod server;
 mod session;

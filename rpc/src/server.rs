@@ -11,6 +11,7 @@ use tokio::{
     io::AsyncWriteExt,
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
+    task::JoinSet,
     time::{Instant, sleep, timeout, timeout_at},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -24,6 +25,7 @@ use crate::{
     error::RpcError,
     hot::Door,
     methods,
+    plain::Plain,
     socket::Socket,
     websocket,
 };
@@ -36,10 +38,15 @@ const PRECONFIRMED_PATH: &str = "/preconf";
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Preconfirmed;
 
+/// Whether a request came in at [`PRECONFIRMED_PATH`].
+pub(crate) fn is_preconfirmed(path: &str) -> bool {
+    path == PRECONFIRMED_PATH
+}
+
 /// What handlers learn of the way that a request came in.
-fn extensions_of<T>(request: &Request<T>) -> Extensions {
+pub(crate) fn extensions(is_preconfirmed: bool) -> Extensions {
     let mut extensions = Extensions::new();
-    if request.uri().path() == PRECONFIRMED_PATH {
+    if is_preconfirmed {
         extensions.insert(Preconfirmed);
     }
     extensions
@@ -54,8 +61,8 @@ pub async fn serve<B: Backend>(
     shutdown: impl Future<Output = ()> + Send,
 ) {
     let stop = CancellationToken::new();
-    let abort = CancellationToken::new();
-    let tasks = TaskTracker::new();
+    let sessions = TaskTracker::new();
+    let mut connections = JoinSet::new();
     let slots = Arc::new(Semaphore::new(config.connections_max));
     let endpoint = Endpoint {
         answerer: Arc::new(Answerer::new(
@@ -66,13 +73,14 @@ pub async fn serve<B: Backend>(
         cors: cors(&config.origins),
         config: Arc::new(config),
         stop: stop.clone(),
-        tasks: tasks.clone(),
+        sessions: sessions.clone(),
     };
     let endpoint = Arc::new(endpoint);
     tokio::pin!(shutdown);
     loop {
         let stream = tokio::select! {
             () = &mut shutdown => break,
+            Some(_ended) = connections.join_next() => continue,
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => stream,
                 Err(error) => {
@@ -85,24 +93,22 @@ pub async fn serve<B: Backend>(
         };
         match slots.clone().try_acquire_owned() {
             Ok(permit) => {
-                let connection = endpoint.clone().connection(stream, permit);
-                let abort = abort.clone();
-                tasks.spawn(async move {
-                    tokio::select! {
-                        () = abort.cancelled() => {}
-                        () = connection => {}
-                    }
-                });
+                connections.spawn(endpoint.clone().connection(stream, permit));
             }
             Err(_) => refuse(stream),
         }
     }
     stop.cancel();
-    tasks.close();
-    if timeout(endpoint.config.shutdown_timeout, tasks.wait()).await.is_err() {
-        tracing::warn!(open = tasks.len(), "cut off connections that did not finish in time");
-        abort.cancel();
-        tasks.wait().await;
+    sessions.close();
+    let ended = async {
+        while connections.join_next().await.is_some() {}
+        sessions.wait().await;
+    };
+    if timeout(endpoint.config.shutdown_timeout, ended).await.is_err() {
+        let open = connections.len() + sessions.len();
+        tracing::warn!(open, "cut off connections that did not finish in time");
+        connections.shutdown().await;
+        sessions.wait().await;
     }
 }
 
@@ -144,7 +150,8 @@ struct Endpoint {
     config: Arc<Config>,
     cors: Option<CorsLayer>,
     stop: CancellationToken,
-    tasks: TaskTracker,
+    /// The WebSockets.
+    sessions: TaskTracker,
 }
 
 impl Endpoint {
@@ -153,6 +160,16 @@ impl Endpoint {
             tracing::debug!(%error, "switch off Nagle's algorithm");
         }
         let socket = Socket::new(stream, self.config.idle_timeout, self.config.stall_timeout);
+        let plain = Plain { answerer: &self.answerer, config: &self.config, stop: &self.stop };
+        match plain.serve(socket).await {
+            Ok(Some(socket)) => self.clone().any(socket, permit).await,
+            Ok(None) => {}
+            Err(error) => tracing::debug!(%error, "serve a connection"),
+        }
+    }
+
+    /// Serves whatever is spoken on a connection.
+    async fn any(self: Arc<Self>, socket: Socket, permit: OwnedSemaphorePermit) {
         // Held by the HTTP connection, and by the WebSocket that it may turn into.
         let permit = Arc::new(permit);
         let endpoint = self.clone();
@@ -194,7 +211,7 @@ impl Endpoint {
         if !self.origin_allowed(request.headers().get(header::ORIGIN)) {
             return plain(StatusCode::FORBIDDEN, "origin not allowed\n");
         }
-        let extensions = extensions_of(&request);
+        let extensions = extensions(is_preconfirmed(request.uri().path()));
         let upgraded = websocket::upgrade(
             &mut request,
             extensions,
@@ -205,7 +222,7 @@ impl Endpoint {
         let Some((response, session)) = upgraded else {
             return plain(StatusCode::BAD_REQUEST, "not a WebSocket handshake\n");
         };
-        self.tasks.spawn(async move {
+        self.sessions.spawn(async move {
             session.await;
             drop(permit);
         });
@@ -226,8 +243,9 @@ impl Endpoint {
 
     async fn post(&self, request: Request<Incoming>) -> Response<HttpBody> {
         let deadline = Instant::now() + self.config.request_timeout;
-        let extensions = extensions_of(&request);
-        if !is_json(request.headers().get(header::CONTENT_TYPE)) {
+        let extensions = extensions(is_preconfirmed(request.uri().path()));
+        let content_type = request.headers().get(header::CONTENT_TYPE);
+        if !content_type.and_then(|value| value.to_str().ok()).is_some_and(is_json) {
             return plain(
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
                 "invalid content type, only application/json is supported\n",
@@ -252,17 +270,12 @@ impl Endpoint {
     }
 }
 
-/// The media types under which JSON-RPC has been sent, with any parameters.
-fn is_json(content_type: Option<&HeaderValue>) -> bool {
+/// Whether it is a media type under which JSON-RPC has been sent, with any parameters.
+pub(crate) fn is_json(content_type: &str) -> bool {
     const ACCEPTED: [&str; 3] =
         ["application/json", "application/json-rpc", "application/jsonrequest"];
-    let media_type = content_type
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.split(';').next())
-        .map(str::trim);
-    media_type.is_some_and(|media_type| {
-        ACCEPTED.iter().any(|accepted| media_type.eq_ignore_ascii_case(accepted))
-    })
+    let media_type = content_type.split(';').next().unwrap_or_default().trim();
+    ACCEPTED.iter().any(|accepted| media_type.eq_ignore_ascii_case(accepted))
 }
 
 fn too_large() -> Response<HttpBody> {

@@ -8,5 +8,6 @@ mod fixture;
 mod limits;
 mod malformed;
 mod methods;
+mod plain;
 mod subscriptions;
 mod sync;
