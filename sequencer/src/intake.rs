@@ -184,19 +184,38 @@ impl Intake {
         results
     }
 
+    /// Offers several that this process has decoded itself, in this order; one answer each.
+    pub(crate) fn take_recovered(
+        &self,
+        transactions: Vec<Arc<Transaction>>,
+    ) -> Vec<Result<TxHash, IntakeError>> {
+        self.take(transactions, |transaction| {
+            let admitted = self.admit(transaction.clone())?;
+            Ok((transaction, admitted))
+        })
+    }
+
     fn take_in(&self, encoded: Vec<Bytes>) -> Vec<Result<TxHash, IntakeError>> {
+        self.take(encoded, |encoded| self.examine_stranger(encoded))
+    }
+
+    /// Looks at each of them, and hands the good ones to the pool.
+    fn take<T: Send>(
+        &self,
+        offered: Vec<T>,
+        look: impl Fn(T) -> Examined + Sync,
+    ) -> Vec<Result<TxHash, IntakeError>> {
         let closed = {
             let closed = self.closed.lock();
             closed.ended.as_ref().or(closed.suspended.as_ref()).cloned()
         };
         if let Some(reason) = closed {
-            return encoded.iter().map(|_| Err(IntakeError::Closed(reason.clone()))).collect();
+            return offered.iter().map(|_| Err(IntakeError::Closed(reason.clone()))).collect();
         }
         let state = NewestState(&self.chain);
-        let look = |encoded| self.examine_stranger(encoded);
-        let mut examined: Vec<_> = match encoded.len() {
-            1 => encoded.into_iter().map(look).collect(),
-            _ => encoded.into_par_iter().map(look).collect(),
+        let mut examined: Vec<_> = match offered.len() {
+            1 => offered.into_iter().map(look).collect(),
+            _ => offered.into_par_iter().map(look).collect(),
         };
         self.read_silent_senders(&mut examined, &state);
         let (mut results, mut admitted) = (Vec::with_capacity(examined.len()), Vec::new());

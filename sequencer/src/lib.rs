@@ -39,6 +39,7 @@ mod rollup;
 mod roots;
 mod verify;
 mod view;
+pub mod workbench;
 mod writer;
 
 pub use crate::{
