@@ -22,7 +22,7 @@ use crate::{
     blocking::off_the_runtime,
     chain::{Chain, News, Open, Served},
     deriver::SafeHeads,
-    intake::{Intake, IntakeError},
+    intake::{Intake, IntakeError, newest_view},
     mempool::SubmitError as PoolError,
     view::ChainView,
 };
@@ -69,10 +69,9 @@ impl NodeBackend {
         let number = match at {
             BlockRef::Number(number) => number,
             BlockRef::Latest => head,
-            BlockRef::Pending => match self.chain.open() {
-                // Between two blocks the open one is the head itself: then latest is the newest there is.
-                Some(open) if open.attributes.number() > head => return Ok(Some(At::Open(open))),
-                _ => head,
+            BlockRef::Pending => match self.chain.promised() {
+                Some(open) => return Ok(Some(At::Open(open))),
+                None => head,
             },
             BlockRef::Safe => self.vouched().0,
             BlockRef::Finalized => self.vouched().1,
@@ -230,9 +229,17 @@ impl Backend for NodeBackend {
     }
 
     async fn transaction(&self, hash: TxHash) -> Result<Option<Lookup>, ReadError> {
-        // A transaction moves from the pool to the open block to the index, so whoever looks in that order meets it.
+        // A transaction moves from the pool to the open block, the one that is being sealed and the index, so whoever looks
+        // in that order meets it.
         let pooled = self.intake.with_pool(|pool| pool.get(&hash).cloned());
-        let open = self.chain.open().and_then(|open| Some((open.find(&hash)?, open)));
+        let open = self.chain.open().and_then(|open| {
+            let place = open.find(&hash)?;
+            open.transaction_at(place)
+        });
+        let sealing = self.chain.sealing().and_then(|sealing| {
+            sealing.block.transactions.iter().find(|tx| tx.hash() == hash).cloned()
+        });
+        let promised = self.chain.promised().and_then(|open| Some((open.find(&hash)?, open)));
         if let Some((number, index)) = self.chain.index.transaction(&hash).map_err(broken)?
             // The index is ahead of what is acknowledged for as long as it takes to publish a block.
             && let Some(block) = self.served(number).await?
@@ -241,11 +248,12 @@ impl Backend for NodeBackend {
         {
             return Ok(Some(Lookup::Included(self.sealed(&block, index))));
         }
-        if let Some((place, open)) = open {
+        if let Some((place, open)) = promised {
             let run = open.promise_at(place, &self.chain.spec);
             return Ok(Some(Lookup::Included(Inclusion::Promised(Arc::new(run)))));
         }
-        Ok(pooled.map(Lookup::Pooled))
+        // What is executed and not promised yet is shown as if it were in the pool still.
+        Ok(pooled.or(open).or(sealing).map(Lookup::Pooled))
     }
 
     async fn account(&self, address: Address, at: BlockRef) -> Result<Option<Account>, StateError> {
@@ -291,7 +299,8 @@ impl Backend for NodeBackend {
         if let Some(nonce) = self.intake.with_pool(|pool| pool.next_nonce(&address)) {
             return Ok(nonce);
         }
-        let account = self.account(address, BlockRef::Pending).await?;
+        // What the pool let go is executed, whether it is promised yet or not.
+        let account = newest_view(&self.chain).account(&address).map_err(state_broken)?;
         Ok(account.map_or(0, |account| account.nonce))
     }
 

@@ -1,7 +1,13 @@
-//! The chain as it is served: the journaled head, the open block on top of it, and everything below.
+//! The chain as it is served: the journaled head, what is being made on top of it, and everything below.
 //!
-//! The builder writes here, everybody else reads. What stands in [`Head`] is journaled; what stands in [`Open`] is
-//! executed and promised to nobody.
+//! ```text
+//! pool ──► open ────► sealing ──► head        a transaction's way; the next place has it before the last one lets it go
+//!            └► promised ──────────┘
+//! ```
+//!
+//! The builder and the committer write here, everybody else reads. What stands in the head is journaled. The open block is
+//! there twice: as far as it is executed, which is for the pool's eyes, and as far as that is promised, which is what
+//! `pending` means. In between lies the block that is sealed and on its way into the journal.
 
 mod places;
 mod rewind;
@@ -52,6 +58,8 @@ pub(crate) struct Chain {
     genesis: Arc<Served>,
     head: ArcSwap<Head>,
     open: ArcSwapOption<Open>,
+    promised: ArcSwapOption<Open>,
+    sealing: ArcSwapOption<Served>,
     recent: Mutex<Recent>,
     events: broadcast::Sender<BlockEvent>,
     promises: broadcast::Sender<Arc<PromisedRun>>,
@@ -60,11 +68,18 @@ pub(crate) struct Chain {
     tip: watch::Sender<BlockId>,
 }
 
-/// The newest journaled block, and the state after it.
+/// A newest block, and the state after it.
 #[derive(Debug, Clone)]
 pub(crate) struct Head {
     pub(crate) block: Arc<Served>,
     pub(crate) view: ChainView,
+}
+
+impl Head {
+    pub(crate) fn new(executed: &ExecutedBlock, view: ChainView) -> Self {
+        let block = Served::new(executed.block.clone(), executed.receipts.clone());
+        Self { block: Arc::new(block), view }
+    }
 }
 
 /// A run of transactions with their receipts.
@@ -186,6 +201,8 @@ impl Chain {
             hashes,
             head: ArcSwap::from_pointee(Head { block: block.clone(), view }),
             open: ArcSwapOption::empty(),
+            promised: ArcSwapOption::empty(),
+            sealing: ArcSwapOption::empty(),
             recent: Mutex::new(Recent::new(block)),
             events: broadcast::Sender::new(EVENTS_MAX),
             promises: broadcast::Sender::new(PROMISES_MAX),
@@ -200,9 +217,20 @@ impl Chain {
         self.head.load_full()
     }
 
-    /// The block under construction, if there is one.
+    /// The block under construction, if there is one, as far as it is executed.
     pub(crate) fn open(&self) -> Option<Arc<Open>> {
         self.open.load_full()
+    }
+
+    /// The same as far as anybody was promised it. Nothing between two blocks: then the head is the newest there is.
+    pub(crate) fn promised(&self) -> Option<Arc<Open>> {
+        let promised = self.promised.load_full()?;
+        (promised.attributes.number() > self.head.load().block.block.number()).then_some(promised)
+    }
+
+    /// The newest block that is sealed and not journaled yet, if there is one.
+    pub(crate) fn sealing(&self) -> Option<Arc<Served>> {
+        self.sealing.load_full()
     }
 
     pub(crate) fn events(&self) -> broadcast::Receiver<BlockEvent> {
@@ -219,10 +247,14 @@ impl Chain {
         self.tip.subscribe()
     }
 
-    /// Shows what the open block has come to.
-    pub(crate) fn show_open(&self, open: Open) {
-        let open = Arc::new(open);
-        let before = self.open.swap(Some(open.clone()));
+    /// Shows the pool what the open block has come to.
+    pub(crate) fn show_open(&self, open: Arc<Open>) {
+        self.open.store(Some(open));
+    }
+
+    /// Shows everybody what the open block has come to, and tells those who wait for it.
+    pub(crate) fn show_promised(&self, open: Arc<Open>) {
+        let before = self.promised.swap(Some(open.clone()));
         let told =
             before.filter(|before| before.is_of_same_block(&open)).map_or(0, |old| old.len());
         self.waiters.promised(&open, told);
@@ -234,16 +266,27 @@ impl Chain {
         }
     }
 
+    /// Shows no open block to anybody any more.
+    pub(crate) fn withdraw_promised(&self) {
+        self.promised.store(None);
+    }
+
+    /// Remembers a block that is on its way into the journal.
+    pub(crate) fn show_sealing(&self, block: Arc<Served>) {
+        self.sealing.store(Some(block));
+    }
+
     /// Makes a journaled block the head. From here on everybody sees it.
-    pub(crate) fn advance(&self, executed: &ExecutedBlock, view: ChainView) {
-        let block = Arc::new(Served::new(executed.block.clone(), executed.receipts.clone()));
+    pub(crate) fn advance(&self, head: Head) {
+        let block = head.block.clone();
         self.recent.lock().push(block.clone());
-        self.head.store(Arc::new(Head { block: block.clone(), view }));
+        self.head.store(Arc::new(head));
+        self.sealing.store(None);
         self.tip.send_replace(l2_ref::id(&block.block));
         self.waiters.sealed(&block);
         if self.promises.receiver_count() > 0 {
             // What came from L1, or was sealed before it could be promised by itself.
-            let told = self.open().filter(|open| open.became(&block.block));
+            let told = self.promised.load_full().filter(|open| open.became(&block.block));
             if let Some(run) = places::promises_of_block(&block, told.map_or(0, |open| open.len()))
             {
                 self.promises.send(Arc::new(run)).ok();

@@ -1,6 +1,6 @@
 //! The thread that writes the chain, with the doors through which work reaches it: users' transactions and L1's orders.
 
-use std::sync::Arc;
+use std::{panic::resume_unwind, sync::Arc};
 
 use millrace_batcher::Derived;
 use millrace_executor::Executor;
@@ -9,6 +9,7 @@ use tokio::{sync::watch, task::JoinHandle};
 use crate::{
     builder::{Builder, BuilderError, Orders, Origin},
     chain::Chain,
+    committer::Committer,
     config::Config,
     deriver::Goal,
     health::Health,
@@ -16,6 +17,7 @@ use crate::{
     l1_side::Links,
     mempool::{Mempool, Rules},
     metrics::Metrics,
+    patience::Patience,
 };
 
 /// A writer at work.
@@ -59,6 +61,15 @@ impl Writer {
         let (intake, woken) = Intake::new(chain.clone(), rules, pool, metrics.clone());
         let (stop, stopped) = watch::channel(false);
         let (orders, ordered) = Orders::new();
+        let runtime = tokio::runtime::Handle::current();
+        let patience = Patience {
+            intake: intake.clone(),
+            health: health.clone(),
+            metrics: metrics.clone(),
+            stop: stopped,
+        };
+        let (committer, commits) =
+            Committer::new(chain.clone(), metrics.clone(), patience.clone(), runtime.clone());
         let builder = Builder {
             chain: chain.clone(),
             intake: intake.clone(),
@@ -70,11 +81,22 @@ impl Writer {
             block_time_s,
             health: health.clone(),
             metrics: metrics.clone(),
-            runtime: tokio::runtime::Handle::current(),
             stalled: None,
-            stop: stopped,
+            commits,
+            sealed: None,
+            runtime,
+            patience,
         };
-        let building = tokio::task::spawn_blocking(move || builder.run());
+        let building = tokio::task::spawn_blocking(move || {
+            std::thread::scope(|scope| {
+                let committing = scope.spawn(|| committer.run());
+                let built = builder.run();
+                // It ends when it has done what the builder left.
+                let committed = committing.join().unwrap_or_else(|panic| resume_unwind(panic));
+                // If the committer failed first, that is why the builder ended.
+                committed.map_err(BuilderError::from).and(built)
+            })
+        });
         Self { intake, building, chain: chain.clone(), orders, health, metrics, stop }
     }
 

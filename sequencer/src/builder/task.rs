@@ -1,28 +1,27 @@
 //! The life of a block, over and over.
 //!
 //! ```text
-//! open ──► deposits ──► group ──► group ──► … ──► slot ends ──► finish ──► root ──► seal ──► journal ──► advance
-//!             │           │         │                                                          │
-//!             └───────────┴─────────┴── shown as pending                  shown as latest ─────┘
+//! open ──► deposits ──► group ──► group ──► … ──► slot ends ──► finish ──► root ──► seal ──► the next block
+//!             │           │         │                                                │
+//!             └───────────┴─────────┴──────────────► committer ◄─────────────────────┘
 //! ```
 //!
-//! A plain thread: nothing here is async but the journal, which it waits for. Orders of derivation come before everything:
-//! the open block is abandoned, its transactions go back to the pool, and what L1 says is done.
+//! A plain thread: nothing here is async but the journal when blocks are taken back, which it waits for. Orders of derivation
+//! come before everything: the open block is abandoned, its transactions go back to the pool, and what L1 says is done.
 
 use std::{
-    fmt::Display,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use alloy_primitives::BlockNumber;
-use crossbeam_channel::{Receiver, RecvTimeoutError, select};
+use crossbeam_channel::{Receiver, never, select};
 use millrace_derivation::Attributes;
 use millrace_executor::{
     ExecuteError, Executed, Executor, Group, Limits, OpenBlock, Outcome, assemble,
 };
 use millrace_protocol::BaseFeeError;
-use millrace_types::{Block, ExecutedBlock, SealedHeader, Transaction};
+use millrace_types::{Block, Transaction};
 use tokio::sync::watch;
 
 use crate::{
@@ -32,15 +31,16 @@ use crate::{
         origin::{Origin, Plan, Stalled},
         slot::SlotClock,
     },
-    chain::{Chain, Open, Places, RewindError, Run},
+    chain::{Chain, Head, Open, Places, RewindError, Run},
     clock,
+    committer::{CommitError, Commits, CommitterEnded, Sealed},
     health::{Health, Part},
-    index::IndexError,
     intake::Intake,
-    journal::AppendError,
+    journal::PromisedHead,
     l1_cost,
     mempool::AccountsUnavailable,
     metrics::Metrics,
+    patience::Patience,
     roots::{RootsError, apply_for_roots},
     view::ChainView,
 };
@@ -49,8 +49,9 @@ use crate::{
 /// slot's end is not missed by much.
 const GROUP_MAX: usize = 512;
 
-/// How long to wait before a block that could not be journaled is offered to the journal again.
-const RETRY_INTERVAL: Duration = Duration::from_millis(500);
+/// How far apart groups begin, unless one is full: a group has its price, which transactions that come at about the same time
+/// share. The first after a pause does not wait.
+const GROUP_INTERVAL: Duration = Duration::from_millis(2);
 
 /// How long a builder that cannot go on waits before it looks again, unless an order comes.
 const STALLED_INTERVAL: Duration = Duration::from_millis(100);
@@ -71,10 +72,13 @@ pub(crate) struct Builder {
     pub(crate) metrics: Arc<Metrics>,
     /// Why no blocks are made, once that has been said.
     pub(crate) stalled: Option<String>,
-    /// The journal is async; this thread waits for it.
+    pub(crate) commits: Commits,
+    /// The block to build on, if it is newer than the chain's head: on its way into the journal.
+    pub(crate) sealed: Option<Head>,
+    /// The journal is async; this thread waits for it when blocks are taken back.
     pub(crate) runtime: tokio::runtime::Handle,
-    /// Turns true when the block at hand shall be the last.
-    pub(crate) stop: watch::Receiver<bool>,
+    /// With which it does so. Stopping it lets the block at hand be the last.
+    pub(crate) patience: Patience,
 }
 
 /// Why no more blocks are made. The process has to end: a restart finds the journal's truth.
@@ -89,12 +93,12 @@ pub(crate) enum BuilderError {
     /// The state did not take the block.
     #[error(transparent)]
     State(#[from] RootsError),
-    /// The journal did not take the block, and never will.
-    #[error("journal block: {0}")]
-    Journal(#[from] AppendError),
-    /// The index did not take the block.
-    #[error("index block: {0}")]
-    Index(#[from] IndexError),
+    /// What was made cannot be made durable.
+    #[error(transparent)]
+    Commit(#[from] CommitError),
+    /// The same, and it is not for us to say why.
+    #[error(transparent)]
+    CommitterEnded(#[from] CommitterEnded),
     /// Blocks could not be taken back.
     #[error("take blocks back: {0}")]
     Rewind(#[from] RewindError),
@@ -114,7 +118,7 @@ enum Slot {
 impl Builder {
     /// Makes blocks until told to stop: then the one at hand is finished at its slot's end.
     pub(crate) fn run(mut self) -> Result<(), BuilderError> {
-        while !self.is_stopped() {
+        while !self.patience.is_stopped() {
             match self.orders.try_recv() {
                 Ok(order) => self.obey(order, None)?,
                 Err(_) => self.build_block()?,
@@ -123,13 +127,13 @@ impl Builder {
         Ok(())
     }
 
-    /// Whether somebody said so, or nobody is left who could.
-    fn is_stopped(&self) -> bool {
-        *self.stop.borrow() || self.stop.has_changed().is_err()
+    /// The newest block there is, journaled or not.
+    fn newest(&self) -> Head {
+        self.sealed.clone().unwrap_or_else(|| Head::clone(&self.chain.head()))
     }
 
     fn build_block(&mut self) -> Result<(), BuilderError> {
-        let head = self.chain.head();
+        let head = self.newest();
         let parent = head.block.block.header.clone();
         let Some(origin) = &mut self.origin else { return self.wait_for_order() };
         let clock = SlotClock::new(self.block_time_s, origin.may_skip_time());
@@ -145,11 +149,17 @@ impl Builder {
         let attributes = block_attributes(&self.chain.spec, parent, timestamp, &prescribed)?;
         let deposits = deposits(&prescribed);
         let (base_fee, gas_limit) = (attributes.base_fee, attributes.gas_limit);
-        let mut block = self.executor.open(attributes, Arc::new(head.view.clone()))?;
-        let mut shown = Shown::default();
+        let mut block = self.executor.open(attributes, Arc::new(head.view))?;
+        let head = PromisedHead {
+            number: block.attributes().number(),
+            parent_hash: block.attributes().parent.hash(),
+            timestamp,
+            prescribed,
+        };
+        let mut shown = Shown { head: Arc::new(head), runs: Vec::new(), places: Arc::default() };
         let group = block.include_deposits(&deposits)?;
         shown.add(&block, &group);
-        self.chain.show_open(shown.open(&block));
+        self.show(&shown, &block)?;
         // A deposit uses up its sender's nonce, of which the pool may hold transactions.
         self.intake.settle(&[], &group);
         self.intake.open_block(base_fee, gas_limit, l1_cost::prices_set_by(&deposits));
@@ -159,6 +169,8 @@ impl Builder {
             Slot::Cut(order) => {
                 drop(block);
                 let abandoned = self.chain.withdraw_open();
+                self.commits.withdraw()?;
+                self.sealed = None;
                 self.obey(order, Some(abandoned))
             }
         }
@@ -172,24 +184,21 @@ impl Builder {
         deadline: Instant,
         deposits_only: bool,
     ) -> Result<Slot, BuilderError> {
+        let mut paused_until = Instant::now();
         while Instant::now() < deadline {
-            if let Ok(order) = self.orders.try_recv() {
+            if let Some(order) = self.wait(paused_until, &never()) {
                 return Ok(Slot::Cut(order));
             }
+            if deposits_only || *self.throttle.borrow() {
+                paused_until = deadline.min(Instant::now() + STALLED_INTERVAL);
+                continue;
+            }
+            let began = Instant::now();
             let gas_left = block.attributes().gas_limit - block.gas_used();
-            let is_open = !deposits_only && !*self.throttle.borrow();
-            let count_max = if is_open { GROUP_MAX } else { 0 };
-            let candidates: Arc<[_]> = self.intake.take_best(count_max, gas_left).into();
+            let candidates: Arc<[_]> = self.intake.take_best(GROUP_MAX, gas_left).into();
             if candidates.is_empty() {
-                let left = deadline.saturating_duration_since(Instant::now());
-                let left = if is_open { left } else { left.min(STALLED_INTERVAL) };
-                select! {
-                    recv(self.woken) -> _ => continue,
-                    recv(self.orders) -> order => match order {
-                        Ok(order) => return Ok(Slot::Cut(order)),
-                        Err(_) => std::thread::sleep(left),
-                    },
-                    default(left) => continue,
+                if let Some(order) = self.wait(deadline, &self.woken) {
+                    return Ok(Slot::Cut(order));
                 }
                 continue;
             }
@@ -197,10 +206,36 @@ impl Builder {
             let group = block.run(candidates.clone(), limits)?;
             shown.add(block, &group);
             // Readers first: the pool forgets senders as their transactions leave, and then asks the open block.
-            self.chain.show_open(shown.open(block));
+            self.show(shown, block)?;
             self.intake.settle(&candidates, &group);
+            if candidates.len() < GROUP_MAX {
+                paused_until = deadline.min(began + GROUP_INTERVAL);
+            }
         }
         Ok(Slot::Over)
+    }
+
+    /// Waits until then, or until something is `woken`, or for an order.
+    fn wait(&self, until: Instant, woken: &Receiver<()>) -> Option<Order> {
+        let left = until.saturating_duration_since(Instant::now());
+        select! {
+            recv(self.orders) -> order => match order {
+                Ok(order) => Some(order),
+                Err(_) => {
+                    std::thread::sleep(left);
+                    None
+                }
+            },
+            recv(woken) -> _ => None,
+            default(left) => None,
+        }
+    }
+
+    /// Shows the pool at once what the block has come to, and everybody else as soon as it is durable.
+    fn show(&self, shown: &Shown, block: &OpenBlock) -> Result<(), BuilderError> {
+        let open = Arc::new(shown.open(block));
+        self.chain.show_open(open.clone());
+        Ok(self.commits.grown(&shown.head, open)?)
     }
 
     /// Says once why there is no next block, and waits a little.
@@ -232,13 +267,9 @@ impl Builder {
     }
 
     fn wait_for_order(&mut self) -> Result<(), BuilderError> {
-        match self.orders.recv_timeout(STALLED_INTERVAL) {
-            Ok(order) => self.obey(order, None),
-            Err(RecvTimeoutError::Timeout) => Ok(()),
-            Err(RecvTimeoutError::Disconnected) => {
-                std::thread::sleep(STALLED_INTERVAL);
-                Ok(())
-            }
+        match self.wait(Instant::now() + STALLED_INTERVAL, &never()) {
+            Some(order) => self.obey(order, None),
+            None => Ok(()),
         }
     }
 
@@ -249,6 +280,7 @@ impl Builder {
         order: Order,
         abandoned: Option<Vec<Arc<Transaction>>>,
     ) -> Result<(), BuilderError> {
+        self.settle()?;
         match order {
             Order::Rewind { to, answer } => {
                 let displaced = self.rewind(to)?;
@@ -265,6 +297,13 @@ impl Builder {
         Ok(())
     }
 
+    /// Waits until everything that was sealed is journaled and shown.
+    fn settle(&mut self) -> Result<(), BuilderError> {
+        self.commits.wait_for_block()?;
+        self.sealed = None;
+        Ok(())
+    }
+
     /// Takes back every block above a number; the transactions in them, but for deposits, have lost their place. Nothing, if
     /// there is no such block.
     fn rewind(&self, to: BlockNumber) -> Result<Option<Vec<Arc<Transaction>>>, BuilderError> {
@@ -272,7 +311,7 @@ impl Builder {
             return Ok(None);
         }
         let mut rewinding = self.chain.rewinding(to)?;
-        self.patiently(
+        self.patience.have(
             "rewind",
             &format!("the blocks above {to} cannot be taken back"),
             || self.runtime.block_on(rewinding.run()),
@@ -304,7 +343,10 @@ impl Builder {
     }
 
     /// Makes the next block of what L1 says.
-    fn adopt(&self, attributes: &Attributes) -> Result<Result<Arc<Block>, Refused>, BuilderError> {
+    fn adopt(
+        &mut self,
+        attributes: &Attributes,
+    ) -> Result<Result<Arc<Block>, Refused>, BuilderError> {
         let head = self.chain.head();
         let parent = head.block.block.header.clone();
         assert_eq!(
@@ -334,13 +376,14 @@ impl Builder {
         };
         let diff = executed.diff.clone();
         let block = self.seal(executed)?;
+        self.settle()?;
         // The pool hears whose nonces have moved.
         self.intake.settle(&[], &Group { outcomes: Vec::new(), diffs: vec![diff] });
         Ok(Ok(block))
     }
 
-    /// Gives the block its header, makes it durable, and only then shows it.
-    fn seal(&self, executed: Executed) -> Result<Arc<Block>, BuilderError> {
+    /// Gives the block its header, and hands it over to be made durable and shown.
+    fn seal(&mut self, executed: Executed) -> Result<Arc<Block>, BuilderError> {
         let started = Instant::now();
         let number = executed.attributes.number();
         let (view, roots) = apply_for_roots(&self.chain.state, number, &executed.diff, |error| {
@@ -348,77 +391,15 @@ impl Builder {
         })?;
         self.health.clear_problem(Part::State);
         let block = assemble(executed, roots);
-        let rooted = Instant::now();
-        self.journal(&block)?;
-        let journaled = Instant::now();
-
-        self.chain.state.allow_checkpoint(number);
-        self.chain.index.add(&block.block, &block.receipts)?;
+        let root_time = started.elapsed();
         self.chain.hashes.push(number, block.block.header.hash());
-        self.chain.advance(&block, ChainView::new(view, self.chain.hashes.clone()));
-
-        let (root_time, journal_time) = (rooted - started, journaled - rooted);
-        self.metrics.sealed(
-            &block.block.header,
-            block.block.transactions.len(),
-            root_time,
-            journal_time,
-        );
-        log_block(&block.block.header, block.block.transactions.len(), root_time, journal_time);
-        Ok(block.block)
-    }
-
-    /// Makes the block durable. A full disk closes the door until there is room again; anything worse is the end.
-    fn journal(&self, block: &ExecutedBlock) -> Result<(), BuilderError> {
-        self.patiently(
-            "append",
-            &format!("block {} cannot be journaled", block.block.number()),
-            || self.runtime.block_on(self.chain.journal.append(block)),
-            AppendError::may_pass,
-        )
-    }
-
-    /// Has the journal do something, again and again while it is out of room or out of reach. Until it recovers the door is
-    /// closed, and whoever looks hears the `problem`.
-    fn patiently<E>(
-        &self,
-        operation: &str,
-        problem: &str,
-        mut attempt: impl FnMut() -> Result<(), E>,
-        may_pass: impl Fn(&E) -> bool,
-    ) -> Result<(), BuilderError>
-    where
-        E: Display,
-        BuilderError: From<E>,
-    {
-        let mut complained = false;
-        loop {
-            let error = match attempt() {
-                Ok(()) => break,
-                Err(error) if may_pass(&error) => error,
-                Err(error) => return Err(error.into()),
-            };
-            self.metrics.journal_retried(operation);
-            if !complained {
-                complained = true;
-                tracing::error!(%error, problem, "journal failed; nothing is acknowledged until it recovers");
-                let problem = format!("no transactions are taken: {problem}: {error}");
-                self.intake.suspend(&problem);
-                self.health.set_problem(Part::Journal, problem);
-            }
-            if self.is_stopped() {
-                // A block that is not journaled was never acknowledged, so nobody misses it; and what should have been
-                // taken back stands where it stood, to be contradicted again.
-                return Err(error.into());
-            }
-            std::thread::sleep(RETRY_INTERVAL);
-        }
-        if complained {
-            tracing::info!("journal recovered");
-            self.intake.resume();
-            self.health.clear_problem(Part::Journal);
-        }
-        Ok(())
+        let head = Head::new(&block, ChainView::new(view, self.chain.hashes.clone()));
+        self.commits.wait_for_block()?;
+        self.chain.show_sealing(head.block.clone());
+        self.sealed = Some(head.clone());
+        let sealed = block.block.clone();
+        self.commits.sealed(Sealed { block, head, root_time })?;
+        Ok(sealed)
     }
 }
 
@@ -426,8 +407,8 @@ impl Builder {
 ///
 /// Each run is at least twice as long as the next, so that showing a block of thousands of small groups means sharing a
 /// dozen runs, and each transaction is moved logarithmically often.
-#[derive(Default)]
 struct Shown {
+    head: Arc<PromisedHead>,
     runs: Vec<Run>,
     places: Arc<Places>,
 }
@@ -474,17 +455,6 @@ impl Shown {
 /// All but the deposits.
 fn signed(transactions: &[Arc<Transaction>]) -> impl Iterator<Item = &Arc<Transaction>> {
     transactions.iter().filter(|transaction| !transaction.is_deposit())
-}
-
-fn log_block(header: &SealedHeader, transactions: usize, root: Duration, journal: Duration) {
-    let (block, hash, gas) = (header.number, header.hash(), header.gas_used);
-    let (root_us, journal_us) = (root.as_micros() as u64, journal.as_micros() as u64);
-    // The L1 attributes are in every block: one transaction means that nobody sent any.
-    if transactions > 1 {
-        tracing::info!(block, %hash, transactions, gas, root_us, journal_us, "sealed");
-    } else {
-        tracing::debug!(block, %hash, root_us, journal_us, "sealed empty");
-    }
 }
 
 impl std::fmt::Debug for Builder {

@@ -81,6 +81,11 @@ impl Open {
         })
     }
 
+    /// The transaction at a place.
+    pub(crate) fn transaction_at(&self, place: Place) -> Option<Arc<Transaction>> {
+        self.from(place.index).next().map(|(transaction, _)| transaction.clone())
+    }
+
     /// The transaction at a place by itself, with all that its receipt says.
     pub(crate) fn promise_at(&self, place: Place, spec: &ChainSpec) -> PromisedRun {
         let transactions: Vec<_> = self.from(place.index).take(1).cloned().collect();

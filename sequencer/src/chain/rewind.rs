@@ -175,6 +175,7 @@ impl Chain {
     /// Lets readers see block `to` as the newest, unless they see an older one already.
     async fn show_head(&self, to: BlockNumber) -> Result<(), RewindError> {
         self.open.store(None);
+        self.promised.store(None);
         if self.head().block.block.number() <= to {
             return Ok(());
         }

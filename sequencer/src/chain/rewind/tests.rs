@@ -121,13 +121,15 @@ impl World {
         let included = block.transactions().iter().cloned().zip(block.receipts().iter().cloned());
         let included: Vec<_> = included.collect();
         places.add(&included[shown..]);
-        self.chain.show_open(Open {
+        let open = Arc::new(Open {
             attributes: block.attributes().clone(),
             runs: vec![Arc::new(included)],
             gas_used: block.gas_used(),
             view: block.view(),
             places: places.clone(),
         });
+        self.chain.show_open(open.clone());
+        self.chain.show_promised(open);
     }
 
     fn apply(&self, executed: Executed) -> (millrace_types::ExecutedBlock, millrace_state::View) {
@@ -144,7 +146,7 @@ impl World {
         self.chain.state.allow_checkpoint(number);
         self.chain.index.add(&block.block, &block.receipts).unwrap();
         self.chain.hashes.push(number, block.block.header.hash());
-        self.chain.advance(&block, ChainView::new(view, self.chain.hashes.clone()));
+        self.chain.advance(Head::new(&block, ChainView::new(view, self.chain.hashes.clone())));
         block.block.header.hash()
     }
 

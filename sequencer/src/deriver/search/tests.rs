@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 
 use super::*;
 use crate::{
-    chain::Resources,
+    chain::{Head, Resources},
     genesis,
     index::Index,
     journal::{ChainIdentity, Journal},
@@ -68,7 +68,7 @@ async fn search(directory: &Path, origins: &[u64]) -> Search {
         parent = block.block.header.clone();
         chain.journal.append(&block).await.unwrap();
         let view = ChainView::new(chain.state.head(), chain.hashes.clone());
-        chain.advance(&block, view);
+        chain.advance(Head::new(&block, view));
     }
     let executor = Executor::new(Arc::new(rollup.spec.clone()), ExecutorConfig::default());
     Search {
