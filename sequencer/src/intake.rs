@@ -3,12 +3,9 @@
 //! Everything expensive (decoding, recovering the sender, sizing) happens here without the pool's lock, on the thread that
 //! brings a single transaction or on rayon's for several; the builder's thread only ever takes that lock for a group.
 
-mod pace;
-
 use std::{
     panic::{self, AssertUnwindSafe},
     sync::Arc,
-    time::Instant,
 };
 
 use alloy_primitives::{Address, Bytes, TxHash, U256, map::AddressMap};
@@ -30,8 +27,6 @@ use crate::{
     metrics::Metrics,
 };
 
-use self::pace::Pace;
-
 /// How many groups of new transactions a slow subscriber may be behind.
 const ADMITTED_GROUPS_MAX: usize = 4_096;
 
@@ -43,7 +38,6 @@ pub(crate) struct Intake {
     pool: Mutex<Mempool>,
     closed: Mutex<Closed>,
     wake: Sender<()>,
-    pace: Pace,
     admitted: broadcast::Sender<Arc<[Arc<Transaction>]>>,
     metrics: Arc<Metrics>,
 }
@@ -118,7 +112,6 @@ impl Intake {
             pool: Mutex::new(pool),
             closed: Mutex::default(),
             wake,
-            pace: Pace::default(),
             admitted: broadcast::Sender::new(ADMITTED_GROUPS_MAX),
             metrics,
         };
@@ -203,7 +196,7 @@ impl Intake {
     fn take<T: Send>(
         &self,
         offered: Vec<T>,
-        look: impl Fn(T) -> Examined + Sync,
+        look: impl Fn(T) -> Examined + Send + Sync,
     ) -> Vec<Result<TxHash, IntakeError>> {
         let closed = {
             let closed = self.closed.lock();
@@ -332,18 +325,9 @@ impl Intake {
         self.note(&events);
     }
 
-    /// The best transactions for the open block, sized and ready to be executed. While only a few come at a time, this waits
-    /// for about a millisecond between them.
+    /// The best transactions for the open block, sized and ready to be executed.
     pub(crate) fn take_best(&self, count_max: usize, gas_max: u64) -> Vec<Candidate> {
-        let waiting = self.with_pool(|pool| pool.stats().pending);
-        let pause = self.pace.pause(waiting, Instant::now());
-        if !pause.is_zero() && count_max > 0 {
-            std::thread::sleep(pause);
-        }
         let taken = self.pool.lock().take_best(count_max, gas_max);
-        if !taken.is_empty() {
-            self.pace.taken(Instant::now());
-        }
         taken.into_iter().map(Candidate::new).collect()
     }
 
