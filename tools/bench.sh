@@ -3,7 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-names="state-root|kv|executor|mempool|recover|journal|batch|rpc-e2e|preconf|soak|restart|reads"
+names="state-root|kv|executor|mempool|recover|journal|pipeline|batch|rpc-e2e|preconf|soak|restart|reads"
 
 banner() {
     echo "# $(date -u +%F) commit $(git rev-parse --short HEAD) on $(nproc) cores"
@@ -35,6 +35,7 @@ executor) run millrace-executor executor "$@" ;;
 mempool) run millrace-sequencer mempool "$@" ;;
 recover) run millrace-sequencer recover "$@" ;;
 journal) run millrace-sequencer journal "$@" ;;
+pipeline) run millrace-sequencer pipeline "$@" ;;
 batch) run millrace-batcher batch "$@" ;;
 rpc-e2e | reads) script devnet "$@" ;;
 preconf | soak | restart) script build "$@" ;;
