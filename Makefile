@@ -28,13 +28,13 @@ KONA_CHECK := $(CURDIR)/target/kona/debug/kona-check
 test: ## Runs every test: unit, property, integration, other people's clients.
 	tools/install.sh test
 	if [ -x "$(KONA_CHECK)" ]; then export MILLRACE_KONA_CHECK="$(KONA_CHECK)"; fi; cargo test --workspace --locked
-	cd fuzz && CARGO_TARGET_DIR=../target cargo test --locked
 
 .PHONY: check
 check: ## Format, lints, documentation, licences and crate walls, contract artifacts.
 	tools/install.sh check
 	cargo fmt --all --check
 	python3 tools/deny.py
+	cd fuzz/libfuzzer && cargo metadata --locked --format-version 1 >/dev/null
 	node contracts/build.mjs --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked

@@ -1,7 +1,7 @@
 //! What must hold for any bytes that reach a decoder: it answers, and what it accepts encodes back to the same.
 //!
 //! Each function is one property. It panics where that does not hold, and says whether the bytes were accepted at all,
-//! so that a driver can tell whether it tests anything. There are two drivers: libFuzzer, from `fuzz_targets/`, and
+//! so that a driver can tell whether it tests anything. There are two drivers: libFuzzer, from `libfuzzer/`, and
 //! `cargo test`, over a bounded and seeded corpus (see `tests/bounded.rs`).
 
 use alloy_consensus::Header;
@@ -9,8 +9,8 @@ use alloy_eips::eip2718::{Decodable2718, Encodable2718};
 use alloy_primitives::{B64, B256, Bytes, LogData, U256, keccak256};
 use millrace_protocol::{
     BLOB_LEN, Batch, BlockId, ChainSpec, CompressionAlgo, ConfigUpdate, DataSize, Eip1559Params,
-    L1Attributes, L1Fees, RollupConfig, SpanBatch, SpanBlock, SpanBuilder, UserDeposit, compress, compressed_len, decode_blob, decode_frames,
-    encode_blob, encode_frames, read_batches,
+    L1Attributes, L1Fees, RollupConfig, SpanBatch, SpanBlock, SpanBuilder, UserDeposit, compress,
+    compressed_len, decode_blob, decode_frames, encode_blob, encode_frames, read_batches,
 };
 use millrace_types::Transaction;
 use op_alloy_consensus::{TxDeposit, decode_holocene_extra_data};

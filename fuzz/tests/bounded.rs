@@ -3,6 +3,8 @@
 //! The run is the same each time; `FUZZ_SEED=n` makes another one and `FUZZ_ROUNDS=n` a longer one. A failure prints
 //! the input that caused it.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::{
     fs,
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
