@@ -139,8 +139,10 @@ fn an_interrupted_run_reports_what_it_has() {
     child.wait().unwrap();
     let result = result(&stdout);
     let [submitted, included] = ["submitted", "included"].map(|key| number(&result, key));
-    // The last request may have been cut off before its answer.
-    assert!(submitted < 5_000.0 && included >= 10.0 && included >= submitted - 1.0, "{stdout}");
+    // On each connection the last request may have been cut off before its answer, where the machine is busy.
+    let under_way = number(&result, "connections");
+    assert!(submitted < 5_000.0 && included >= 10.0, "{stdout}");
+    assert!(included >= submitted - under_way, "{stdout}");
 }
 
 #[test]
