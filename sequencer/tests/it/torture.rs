@@ -1,4 +1,5 @@
-//! Killed at random moments under load, over and over: what was acknowledged must still be there, unchanged.
+//! Killed at random moments under load, over and over: what was acknowledged must still be there, unchanged, and what the open
+//! block promised must have become true.
 //!
 //! `MILLRACE_TORTURE_ROUNDS` sets how often (100 by default), `MILLRACE_TORTURE_SEED` replays a run's moments.
 
@@ -31,6 +32,9 @@ type Place = (u64, String, u64);
 /// Every inclusion that any client was told of, by transaction hash.
 type Acknowledged = Arc<Mutex<BTreeMap<String, Place>>>;
 
+/// Every place that `pending` promised a transaction: a block's number and an index in it.
+type Promised = Arc<Mutex<BTreeMap<String, (u64, u64)>>>;
+
 #[test]
 fn torture_kill_nine_loses_nothing_acknowledged() {
     let setting = |name: &str, default: u64| {
@@ -48,14 +52,14 @@ fn torture_kill_nine_loses_nothing_acknowledged() {
     let mut rng = StdRng::seed_from_u64(seed);
     let data_dir = tempfile::tempdir().expect("a directory");
     let accounts: Vec<PrivateKeySigner> = (0..ACCOUNTS).map(|_| signer(&mut rng)).collect();
-    let acknowledged = Acknowledged::default();
+    let (acknowledged, promised) = (Acknowledged::default(), Promised::default());
     // Nor is the very first start spared.
     for _ in 0..3 {
         Node::interrupt_start(data_dir.path(), Duration::from_millis(rng.random_range(0..300)));
     }
     fund(data_dir.path(), &accounts);
 
-    let mut checked = 0;
+    let (mut checked, mut kept) = (0, 0);
     for round in 0..rounds {
         // Now and then it does not even get up again: recovery is interrupted, too.
         if rng.random_ratio(1, 4) {
@@ -67,9 +71,14 @@ fn torture_kill_nine_loses_nothing_acknowledged() {
         for (hash, place) in told.iter().filter(|(_, (number, ..))| *number >= checked) {
             assert_eq!(lookup(&node.rpc, hash).as_ref(), Some(place), "round {round}: {hash}");
         }
+        let promises = promised.lock().unwrap().clone();
+        for (hash, place) in promises.iter().filter(|(_, (number, _))| *number >= checked) {
+            check_kept(&node.rpc, hash, place);
+        }
+        kept += u64::from(node.log().contains("sealed the block that was promised"));
         checked = node.rpc.block_number().saturating_sub(2);
 
-        let load = Load::start(&node.rpc, &accounts, &acknowledged);
+        let load = Load::start(&node.rpc, &accounts, &acknowledged, &promised);
         thread::sleep(Duration::from_millis(rng.random_range(50..1_800)));
         node.kill();
         load.stop();
@@ -82,9 +91,17 @@ fn torture_kill_nine_loses_nothing_acknowledged() {
     for (hash, place) in told.iter() {
         assert_eq!(lookup(&node.rpc, hash).as_ref(), Some(place), "in the end: {hash}");
     }
+    let promises = promised.lock().unwrap();
+    for (hash, place) in promises.iter() {
+        check_kept(&node.rpc, hash, place);
+    }
     let blocks = check_chain(&node.rpc);
+    println!("torture: {} promises kept, {kept} times after a restart", promises.len());
     println!("torture: {} inclusions acknowledged in {blocks} blocks, none lost", told.len());
     assert!(told.len() as u64 >= rounds, "the load never got going");
+    assert!(promises.len() as u64 >= rounds, "hardly anything was promised");
+    // Half of a slot, on average, is promised when a node is killed.
+    assert!(kept > 0 || rounds < 20, "no restart had a promise to keep");
     assert!(node.terminate().success());
 }
 
@@ -116,31 +133,48 @@ fn place(receipt: &Value) -> Option<Place> {
     Some((quantity(&receipt["blockNumber"]), block_hash, quantity(&receipt["transactionIndex"])))
 }
 
-/// Clients that send as fast as they get receipts, until the node is gone.
+/// A transaction has to be where it was promised to be.
+fn check_kept(rpc: &Rpc, hash: &str, promised: &(u64, u64)) {
+    let found = lookup(rpc, hash).map(|(number, _, index)| (number, index));
+    assert_eq!(found.as_ref(), Some(promised), "promised, and not kept: {hash}");
+}
+
+/// Clients that send as fast as they get receipts, and one that looks at what is promised, until the node is gone.
 struct Load {
     stop: Arc<AtomicBool>,
     clients: Vec<thread::JoinHandle<()>>,
 }
 
 impl Load {
-    fn start(rpc: &Rpc, accounts: &[PrivateKeySigner], acknowledged: &Acknowledged) -> Self {
+    fn start(
+        rpc: &Rpc,
+        accounts: &[PrivateKeySigner],
+        acknowledged: &Acknowledged,
+        promised: &Promised,
+    ) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         // Five threads of ten accounts each leave the two cores of a CI machine to the node.
-        let clients = accounts
-            .chunks(10)
-            .map(|accounts| {
-                let (rpc, accounts) = (rpc.clone(), accounts.to_vec());
-                let (stop, acknowledged) = (stop.clone(), acknowledged.clone());
-                thread::spawn(move || {
-                    // Relaxed: the flag carries no data; seeing it late costs one more request.
-                    while !stop.load(Ordering::Relaxed) {
-                        if burst(&rpc, &accounts, &acknowledged).is_none() {
-                            return;
-                        }
+        let senders = accounts.chunks(10).map(|accounts| {
+            let (rpc, accounts) = (rpc.clone(), accounts.to_vec());
+            let (stop, acknowledged) = (stop.clone(), acknowledged.clone());
+            thread::spawn(move || {
+                // Relaxed: the flag carries no data; seeing it late costs one more request.
+                while !stop.load(Ordering::Relaxed) {
+                    if burst(&rpc, &accounts, &acknowledged).is_none() {
+                        return;
                     }
-                })
+                }
             })
-            .collect();
+        });
+        let watcher = {
+            let (rpc, stop, promised) = (rpc.clone(), stop.clone(), promised.clone());
+            thread::spawn(move || {
+                while !stop.load(Ordering::Relaxed) && watch(&rpc, &promised).is_some() {
+                    thread::sleep(Duration::from_millis(15));
+                }
+            })
+        };
+        let clients = senders.chain([watcher]).collect();
         Self { stop, clients }
     }
 
@@ -178,6 +212,21 @@ fn burst(rpc: &Rpc, accounts: &[PrivateKeySigner], acknowledged: &Acknowledged) 
             rpc.answer("eth_chainId", json!([]))?;
             thread::sleep(Duration::from_millis(20));
         }
+    }
+    Some(())
+}
+
+/// Writes down what is promised at the moment; `None` once the node is gone. Nothing may be promised another place.
+fn watch(rpc: &Rpc, promised: &Promised) -> Option<()> {
+    let block = rpc.answer("eth_getBlockByNumber", json!(["pending", false]))?;
+    let block = block.get("result")?;
+    let number = quantity(&block["number"]);
+    let mut promised = promised.lock().unwrap();
+    // The L1 attributes come first. Nobody sent them.
+    for (index, hash) in (0..).zip(block["transactions"].as_array()?).skip(1) {
+        let hash = hash.as_str()?.to_owned();
+        let place = *promised.entry(hash.clone()).or_insert((number, index));
+        assert_eq!(place, (number, index), "{hash} has moved");
     }
     Some(())
 }
