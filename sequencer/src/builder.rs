@@ -10,6 +10,8 @@ mod origin;
 mod slot;
 mod task;
 
+#[cfg(test)]
+pub(crate) use self::origin::{Plan, Stalled};
 pub(crate) use self::{
     attributes::{block_attributes, deposits},
     l1_origins::{L1Origins, L1Window},

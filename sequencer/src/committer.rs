@@ -112,7 +112,7 @@ impl Commits {
         }
     }
 
-    /// Shows no open block any more, and waits until everything before is done.
+    /// Shows no open block any more and forgets what was promised of it, and waits until all this and everything before is done.
     pub(crate) fn withdraw(&mut self) -> Result<(), CommitterEnded> {
         self.sealed = None;
         self.send(Work::Withdrawn)?;
@@ -233,7 +233,7 @@ impl Committer {
     }
 
     /// Makes a block durable, and only then shows it.
-    fn commit(&self, sealed: Sealed) -> Result<(), CommitError> {
+    fn commit(&mut self, sealed: Sealed) -> Result<(), CommitError> {
         let Sealed { block, head, root_time } = sealed;
         let (header, number) = (&block.block.header, block.block.number());
         let started = Instant::now();
@@ -244,6 +244,8 @@ impl Committer {
             || self.runtime.block_on(self.chain.journal.append(&block)),
             AppendError::may_pass,
         )?;
+        // The journal has forgotten it. Should this block be taken back, another of its number begins from nothing.
+        self.promised = Promise::default();
         let journal_time = started.elapsed();
         self.chain.state.allow_checkpoint(number);
         self.chain.index.add(&block.block, &block.receipts)?;

@@ -1,5 +1,8 @@
 //! The thread that writes the chain, with the doors through which work reaches it: users' transactions and L1's orders.
 
+#[cfg(test)]
+mod tests;
+
 use std::{panic::resume_unwind, sync::Arc};
 
 use millrace_batcher::Derived;

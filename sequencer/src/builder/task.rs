@@ -169,8 +169,6 @@ impl Builder {
             Slot::Cut(order) => {
                 drop(block);
                 let abandoned = self.chain.withdraw_open();
-                self.commits.withdraw()?;
-                self.sealed = None;
                 self.obey(order, Some(abandoned))
             }
         }
@@ -280,7 +278,9 @@ impl Builder {
         order: Order,
         abandoned: Option<Vec<Arc<Transaction>>>,
     ) -> Result<(), BuilderError> {
-        self.settle()?;
+        // Whether there is an open block or not: one that an earlier process promised may be in the journal still.
+        self.commits.withdraw()?;
+        self.sealed = None;
         match order {
             Order::Rewind { to, answer } => {
                 let displaced = self.rewind(to)?;
