@@ -233,6 +233,8 @@ async fn run(
             bail!("the ops server ended by itself: {ended:?}")
         }
     };
+    // Whoever waits for a transaction that is in no block would keep the process waiting.
+    chain.waiters.end("the sequencer has stopped");
     stop_serving.send_replace(true);
     l1.join().await;
     rpc.await.context("join the RPC server")?;

@@ -25,6 +25,8 @@ struct Registry {
     /// Almost always one a transaction; more if somebody sends the same again.
     by_hash: B256Map<Vec<Waiter>>,
     next_id: u64,
+    /// What everybody is told from now on.
+    ended: Option<News>,
 }
 
 #[derive(Debug)]
@@ -51,7 +53,11 @@ impl Waiters {
         let mut registry = self.0.lock();
         let id = registry.next_id;
         registry.next_id += 1;
-        registry.by_hash.entry(hash).or_default().push(Waiter { id, news: sender });
+        let waiter = Waiter { id, news: sender };
+        match &registry.ended {
+            Some(ended) => tell_all(vec![waiter], ended),
+            None => registry.by_hash.entry(hash).or_default().push(waiter),
+        }
         Waiting { waiters: self, hash, id, news }
     }
 
@@ -86,6 +92,16 @@ impl Waiters {
                 tell_all(waiters, &News::Dropped(reason.to_string()));
             }
         });
+    }
+
+    /// Tells everybody, for good, that nothing will be heard of any transaction: the process ends.
+    pub(crate) fn end(&self, reason: impl Into<String>) {
+        let mut registry = self.0.lock();
+        let ended = News::Dropped(reason.into());
+        for (_, waiters) in registry.by_hash.drain() {
+            tell_all(waiters, &ended);
+        }
+        registry.ended = Some(ended);
     }
 
     /// Where nobody waits, telling costs an uncontended lock.
@@ -188,6 +204,9 @@ mod tests {
         assert_eq!(reason(&mut late), None);
         waiters.dropped(&one, "expired");
         assert_eq!(reason(&mut late).as_deref(), Some("expired"));
+        waiters.end("over");
+        assert_eq!(reason(&mut stranger).as_deref(), Some("over"));
+        assert_eq!(reason(&mut waiters.wait(other)).as_deref(), Some("over"));
         drop((late, stranger));
         assert!(waiters.0.lock().by_hash.is_empty());
     }

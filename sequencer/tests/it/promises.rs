@@ -164,7 +164,19 @@ fn who_waits_in_vain_is_told_why() {
     assert_eq!((code, data), (5, hash_of(&doomed)));
     let expected = format!("replaced by {}", hash_of(&better).as_str().unwrap());
     assert!(message.ends_with(&expected), "{message}");
+
+    // The node stops, and does not wait for anybody's predecessors.
+    let orphan = at(7);
+    let (rpc, raw) = (node.rpc.clone(), orphan.1.clone());
+    let waiting = thread::spawn(move || error(&rpc, json!([raw, 10_000])));
+    wait_for("it to be in the pool", || {
+        let found = node.rpc.call("eth_getTransactionByHash", json!([hash_of(&orphan)]));
+        (!found.is_null()).then_some(())
+    });
     assert!(node.terminate().success());
+    let (code, message, data) = waiting.join().unwrap();
+    assert_eq!((code, data), (5, hash_of(&orphan)));
+    assert_eq!(message, "the transaction was dropped from the pool: the sequencer has stopped");
 }
 
 #[test]
