@@ -232,13 +232,9 @@ impl Backend for NodeBackend {
         // A transaction moves from the pool to the open block, the one that is being sealed and the index, so whoever looks
         // in that order meets it.
         let pooled = self.intake.with_pool(|pool| pool.get(&hash).cloned());
-        let open = self.chain.open().and_then(|open| {
-            let place = open.find(&hash)?;
-            open.transaction_at(place)
-        });
-        let sealing = self.chain.sealing().and_then(|sealing| {
-            sealing.block.transactions.iter().find(|tx| tx.hash() == hash).cloned()
-        });
+        let executed = |open: Arc<Open>| open.transaction_at(open.find(&hash)?);
+        let open = self.chain.open().and_then(executed);
+        let sealing = self.chain.sealing().and_then(executed);
         let promised = self.chain.promised().and_then(|open| Some((open.find(&hash)?, open)));
         if let Some((number, index)) = self.chain.index.transaction(&hash).map_err(broken)?
             // The index is ahead of what is acknowledged for as long as it takes to publish a block.

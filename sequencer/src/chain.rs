@@ -59,7 +59,7 @@ pub(crate) struct Chain {
     head: ArcSwap<Head>,
     open: ArcSwapOption<Open>,
     promised: ArcSwapOption<Open>,
-    sealing: ArcSwapOption<Served>,
+    sealing: ArcSwapOption<Open>,
     recent: Mutex<Recent>,
     events: broadcast::Sender<BlockEvent>,
     promises: broadcast::Sender<Arc<PromisedRun>>,
@@ -228,8 +228,8 @@ impl Chain {
         (promised.attributes.number() > self.head.load().block.block.number()).then_some(promised)
     }
 
-    /// The newest block that is sealed and not journaled yet, if there is one.
-    pub(crate) fn sealing(&self) -> Option<Arc<Served>> {
+    /// The block that was open before, while it is sealed and not journaled yet.
+    pub(crate) fn sealing(&self) -> Option<Arc<Open>> {
         self.sealing.load_full()
     }
 
@@ -271,9 +271,9 @@ impl Chain {
         self.promised.store(None);
     }
 
-    /// Remembers a block that is on its way into the journal.
-    pub(crate) fn show_sealing(&self, block: Arc<Served>) {
-        self.sealing.store(Some(block));
+    /// Remembers the open block while it is on its way into the journal, and another one is opened.
+    pub(crate) fn show_sealing(&self) {
+        self.sealing.store(self.open.load_full());
     }
 
     /// Makes a journaled block the head. From here on everybody sees it.

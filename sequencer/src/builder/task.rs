@@ -395,7 +395,7 @@ impl Builder {
         self.chain.hashes.push(number, block.block.header.hash());
         let head = Head::new(&block, ChainView::new(view, self.chain.hashes.clone()));
         self.commits.wait_for_block()?;
-        self.chain.show_sealing(head.block.clone());
+        self.chain.show_sealing();
         self.sealed = Some(head.clone());
         let sealed = block.block.clone();
         self.commits.sealed(Sealed { block, head, root_time })?;
