@@ -85,7 +85,7 @@ async fn both_ways_give_the_same_answers() {
         format!("[{},{},{}]", send("1", "0x00"), send("2", "0x01"), send("3", "0x02")),
         format!("[{},{},{CHAIN_ID}]", send("1", "0x00"), send("2", "0x01")),
         format!("[{0},{0},{0},{0}]", send("1", "0x00")),
-        format!("[{}]", vec![CHAIN_ID; 4].join(",")),
+        format!("[{}]", [CHAIN_ID; 4].join(",")),
     ];
     let mut plain = TcpStream::connect(server.address).await.unwrap();
     let mut other = TcpStream::connect(server.address).await.unwrap();
