@@ -2,7 +2,7 @@
 //!
 //! Run as `make bench NAME=journal`. Blocks of 1,000 transfers, and blocks with nothing but their deposit; the former
 //! also with waypoints, on SQLite and on a PostgreSQL that it starts, for which `make bench NAME=journal ARGS=waypoints`
-//! is enough.
+//! is enough; and `ARGS=promises` for what it costs to promise them group by group.
 #![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a benchmark")]
 #![allow(dead_code, reason = "the tests use more of the fixture")]
 
@@ -20,9 +20,10 @@ use std::{
 };
 
 use alloy_primitives::{Address, B256};
+use millrace_protocol::{Eip1559Params, Prescribed};
 use millrace_sequencer::{
     index::Index,
-    journal::{Journal, Location, row::Row, waypoints},
+    journal::{Journal, Location, PromisedHead, row::Row, waypoints},
 };
 use millrace_types::{ExecutedBlock, Waypoint};
 
@@ -33,8 +34,15 @@ const BLOCKS: usize = 200;
 
 fn main() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let only = |name: &str| std::env::args().any(|argument| argument == name);
+    if !only("waypoints") {
+        runtime.block_on(promises());
+    }
+    if only("promises") {
+        return;
+    }
     runtime.block_on(with_and_without_waypoints());
-    if std::env::args().any(|argument| argument == "waypoints") {
+    if only("waypoints") {
         return;
     }
     for transfers in [0, 1000] {
@@ -205,6 +213,71 @@ async fn append_in_turn(
         "RESULT name=journal-append-waypoints engine={engine} transfers=1000 group={group} without_us={without_us} \
          with_us={with_us} without_p90_us={without_p90} with_p90_us={with_p90} read_us={}",
         median(read.into_iter()).as_micros()
+    );
+}
+
+/// What it costs to promise blocks in groups of some sizes, and to append what was promised beside what was not.
+async fn promises() {
+    let server = server::Server::start().await;
+    for (group, transfers) in [(1, 200), (30, 6_000), (512, 20_000)] {
+        let blocks = made_up_chain(8, transfers);
+        let directory = tempfile::tempdir().unwrap();
+        let files = ["without.sqlite", "with.sqlite"].map(|name| directory.path().join(name));
+        promise_in_turn(&blocks, group, "sqlite", files.map(Location::from)).await;
+        let mut databases = Vec::new();
+        for name in ["without", "with"] {
+            let url = server.create_database(&format!("{name}_promises_{group}")).await;
+            databases.push(url.parse().unwrap());
+        }
+        promise_in_turn(&blocks, group, "postgres", databases.try_into().unwrap()).await;
+    }
+}
+
+async fn promise_in_turn(
+    blocks: &[ExecutedBlock],
+    group: usize,
+    engine: &str,
+    [without, with]: [Location; 2],
+) {
+    let open = async |at| Journal::open(&at, fixture::IDENTITY).await.unwrap();
+    let (without, with) = (open(without).await, open(with).await);
+    let (mut promises, mut took) = (Vec::new(), [Vec::new(), Vec::new()]);
+    for block in blocks {
+        let (header, transactions) = (&block.block.header, &block.block.transactions);
+        let head = PromisedHead {
+            number: header.number,
+            parent_hash: header.parent_hash,
+            timestamp: header.timestamp,
+            prescribed: Prescribed {
+                sequence_number: 0,
+                deposits: transactions.iter().filter_map(|tx| tx.as_deposit().cloned()).collect(),
+                gas_limit: header.gas_limit,
+                eip1559: Eip1559Params::OPTIMISM,
+                prev_randao: header.mix_hash,
+                parent_beacon_block_root: B256::ZERO,
+            },
+        };
+        for (index, group_of) in transactions[1..].chunks(group).enumerate() {
+            let start = Instant::now();
+            with.promise(&head, (index * group) as u64, group_of).await.unwrap();
+            promises.push(start.elapsed());
+        }
+        for (journal, took) in [&without, &with].into_iter().zip(&mut took) {
+            let start = Instant::now();
+            journal.append(block).await.unwrap();
+            took.push(start.elapsed());
+        }
+    }
+    promises.sort();
+    let p99 = promises[promises.len() * 99 / 100].as_micros();
+    let [without_us, with_us] = took.map(|took| median(took.into_iter()).as_micros());
+    without.close().await;
+    with.close().await;
+    println!(
+        "RESULT name=journal-promise engine={engine} group={group} transfers={} promise_us={} promise_p99_us={p99} \
+         append_us={without_us} append_promised_us={with_us}",
+        blocks[0].block.transactions.len() - 1,
+        median(promises.into_iter()).as_micros()
     );
 }
 

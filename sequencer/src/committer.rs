@@ -207,6 +207,7 @@ impl Committer {
             .collect();
         // What nobody sent is promised to nobody: the deposits are derived again.
         if !group.is_empty() {
+            let started = Instant::now();
             self.patience.have(
                 "promise",
                 &format!("block {} cannot be promised", head.number),
@@ -214,6 +215,7 @@ impl Committer {
                 PromiseError::may_pass,
             )?;
             self.promised.transactions += group.len();
+            self.metrics.promised(group.len(), started.elapsed());
         }
         self.chain.show_promised(open);
         Ok(())

@@ -32,6 +32,8 @@ pub(crate) struct Metrics {
     gas: IntCounter,
     root_seconds: Histogram,
     journal_seconds: Histogram,
+    promise_seconds: Histogram,
+    promised: IntCounter,
     taken: IntCounter,
     refused: IntCounter,
     drops: IntCounterVec,
@@ -103,6 +105,14 @@ impl Metrics {
             journal_seconds: register!(seconds(
                 "millrace_journal_commit_seconds",
                 "Time to make a block durable in the journal."
+            )),
+            promise_seconds: register!(seconds(
+                "millrace_promise_commit_seconds",
+                "Time to make groups of the open block durable in the journal, together."
+            )),
+            promised: register!(IntCounter::new(
+                "millrace_promised_transactions_total",
+                "Transactions promised by this process before their block was sealed."
             )),
             taken: submissions.with_label_values(&["taken"]),
             refused: submissions.with_label_values(&["refused"]),
@@ -178,7 +188,7 @@ impl Metrics {
         self.stalled.set(stalled.into());
     }
 
-    /// The journal is asked for the same again: to append, rewind, read or finalize.
+    /// The journal is asked for the same again: to append, promise, withdraw, rewind, read or finalize.
     pub(crate) fn journal_retried(&self, operation: &str) {
         self.journal_retries.with_label_values(&[operation]).inc();
     }
@@ -214,6 +224,12 @@ impl Metrics {
     /// What the journal had to say while the chain was brought back.
     pub(crate) fn recovered(&self, waypoints_unusable: u64) {
         self.waypoints_unusable.inc_by(waypoints_unusable);
+    }
+
+    /// So many transactions of the open block are durable, after so long.
+    pub(crate) fn promised(&self, transactions: usize, took: Duration) {
+        self.promised.inc_by(transactions as u64);
+        self.promise_seconds.observe(took.as_secs_f64());
     }
 
     pub(crate) fn sealed(
