@@ -10,13 +10,14 @@ use alloy_signer_local::PrivateKeySigner;
 use millrace_contracts::{DevGenesis, Genesis};
 use millrace_derivation::{Attributes, L2Ref, Provenance};
 use millrace_protocol::BlockId;
+use millrace_rpc::Before;
 use millrace_types::{Block, Transaction};
 use tokio::time::Instant;
 
 use super::*;
 use crate::{
     builder::{NoL1, Plan, Stalled},
-    chain::testing,
+    chain::{News, testing},
     clock,
     config::Settings,
     journal::PromisedHead,
@@ -211,5 +212,63 @@ async fn what_l1_orders_takes_the_place_of_what_was_promised() {
     let adopted = world.writer.orders.adopt(world.order(vec![first.clone()])).await.unwrap();
     assert_eq!(adopted.unwrap().number(), 1);
     world.wait_for_block(&[first]).await;
+    world.end().await;
+}
+
+/// Some transactions are promised before their block is sealed and some are sealed before that, as it happens; each is told of
+/// once, with what comes before it.
+#[tokio::test(flavor = "multi_thread")]
+async fn subscribers_hear_of_each_transaction_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let world = World::begin(directory.path(), &[], true).await;
+    let mut runs = world.chain.promises();
+    let payments = payments();
+    for payment in &payments {
+        world.submit(payment).await;
+    }
+    world.wait_for_block(&payments).await;
+    let head = world.chain.head();
+    let block = &head.block.block;
+
+    let mut before: Option<Before> = None;
+    while before.is_none_or(|before| before.transactions < block.transactions.len()) {
+        let run =
+            tokio::time::timeout(Duration::from_secs(60), runs.recv()).await.unwrap().unwrap();
+        // The deposit may have been promised before anybody listened.
+        let expected = before.unwrap_or(run.before);
+        assert_eq!(run.before, expected);
+        assert!(before.is_some() || run.before.transactions <= 1);
+        assert_eq!(run.header.number, 1);
+        let mut next = expected;
+        for (transaction, receipt) in &run.transactions {
+            assert_eq!(transaction.hash(), block.transactions[next.transactions].hash());
+            assert_eq!(*receipt, head.block.receipts[next.transactions]);
+            next.transactions += 1;
+            next.logs += receipt.logs.len();
+            next.gas = receipt.cumulative_gas_used;
+        }
+        before = Some(next);
+    }
+    assert!(runs.try_recv().is_err());
+    world.end().await;
+}
+
+/// A block may come by another way than the open block.
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_waits_hears_of_what_l1_orders() {
+    let directory = tempfile::tempdir().unwrap();
+    let [first, second, _] = payments();
+    let world = World::begin(directory.path(), &[], false).await;
+    let chain = world.chain.clone();
+    let mut waiting = chain.waiters.wait(decode(&second).hash());
+    let mut runs = chain.promises();
+    let order = world.order(vec![first, second]);
+    world.writer.orders.adopt(order).await.unwrap().unwrap();
+    match waiting.news().await.unwrap() {
+        News::Sealed(block, 2) => assert_eq!(block.block.number(), 1),
+        news => panic!("{news:?}"),
+    }
+    let run = runs.recv().await.unwrap();
+    assert_eq!((run.before, run.transactions.len()), (Before::default(), 3));
     world.end().await;
 }

@@ -157,10 +157,11 @@ impl Load {
         let senders = accounts.chunks(10).map(|accounts| {
             let (rpc, accounts) = (rpc.clone(), accounts.to_vec());
             let (stop, acknowledged) = (stop.clone(), acknowledged.clone());
+            let promised = promised.clone();
             thread::spawn(move || {
                 // Relaxed: the flag carries no data; seeing it late costs one more request.
                 while !stop.load(Ordering::Relaxed) {
-                    if burst(&rpc, &accounts, &acknowledged).is_none() {
+                    if burst(&rpc, &accounts, &acknowledged, &promised).is_none() {
                         return;
                     }
                 }
@@ -187,7 +188,12 @@ impl Load {
 }
 
 /// Sends a few transfers from each account and collects the receipts; `None` once the node is gone.
-fn burst(rpc: &Rpc, accounts: &[PrivateKeySigner], acknowledged: &Acknowledged) -> Option<()> {
+fn burst(
+    rpc: &Rpc,
+    accounts: &[PrivateKeySigner],
+    acknowledged: &Acknowledged,
+    promised: &Promised,
+) -> Option<()> {
     let mut sent = Vec::new();
     for account in accounts {
         let count = rpc.answer("eth_getTransactionCount", json!([account.address(), "pending"]))?;
@@ -200,6 +206,18 @@ fn burst(rpc: &Rpc, accounts: &[PrivateKeySigner], acknowledged: &Acknowledged) 
                 // A transaction that the last process had journaled and this one sees twice is no failure.
                 None => assert!(answer["error"]["code"].is_i64(), "{answer}"),
             }
+        }
+        // The last one waits for its receipt, which is a promise, and may not come if an earlier one got lost.
+        let (_, raw) = sign(account, transfer(Address::repeat_byte(7), 1, first + 4));
+        let answer = rpc.answer("eth_sendRawTransactionSync", json!([raw, 500]))?;
+        match answer.get("result") {
+            Some(receipt) => {
+                let hash = receipt["transactionHash"].as_str()?.to_owned();
+                let (number, _, index) = place(receipt)?;
+                let first_told = *promised.lock().unwrap().entry(hash).or_insert((number, index));
+                assert_eq!(first_told, (number, index), "{receipt}");
+            }
+            None => assert!(answer["error"]["code"].is_i64(), "{answer}"),
         }
     }
     for hash in sent {
