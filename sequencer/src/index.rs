@@ -101,12 +101,16 @@ impl Index {
         let mut batch = self.database.batch().durability(Some(PersistMode::Buffer));
         batch.insert(&self.numbers, number, offered.hash.as_slice());
         batch.insert(&self.blocks, offered.hash.as_slice(), number);
-        for (index, tx) in (0_u32..).zip(&block.transactions) {
+        // In the order of their hashes, since the store keeps them so in memory: what was touched for one is at hand for the next.
+        let mut transactions: Vec<_> =
+            block.transactions.iter().zip(0_u32..).map(|(tx, index)| (tx.hash(), index)).collect();
+        transactions.sort_unstable();
+        for (hash, index) in transactions {
             let mut entry = [0; 12 + BLOCK_MARK_BYTES];
             entry[..8].copy_from_slice(&number);
             entry[8..12].copy_from_slice(&index.to_be_bytes());
             entry[12..].copy_from_slice(&offered.hash[..BLOCK_MARK_BYTES]);
-            batch.insert(&self.transactions, tx.hash().as_slice(), entry);
+            batch.insert(&self.transactions, hash.as_slice(), entry);
         }
         for posting in logs::postings(receipts) {
             batch.insert(&self.postings, posting.key(offered.number), []);
