@@ -62,7 +62,7 @@ miri: ## Runs the tests of what is unsafe in the executor under miri, which rust
 	MIRIFLAGS=-Zmiri-disable-isolation cargo +nightly miri test --locked -p millrace-executor --lib code_cache
 
 .PHONY: bench
-bench: ## Runs one benchmark: NAME=state-root|kv|executor|mempool|recover|journal|pipeline|batch|rpc-e2e|preconf|soak|restart|reads.
+bench: ## Runs one benchmark: NAME=state-root|kv|executor|mempool|recover|journal|pipeline|batch|rpc-e2e|preconf|soak|restart|reads|submission.
 	tools/bench.sh "$(NAME)" $(ARGS)
 
 .PHONY: conformance

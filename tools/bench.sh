@@ -3,7 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-names="state-root|kv|executor|mempool|recover|journal|pipeline|batch|rpc-e2e|preconf|soak|restart|reads"
+names="state-root|kv|executor|mempool|recover|journal|pipeline|batch|rpc-e2e|preconf|soak|restart|reads|submission"
 
 banner() {
     echo "# $(date -u +%F) commit $(git rev-parse --short HEAD) on $(nproc) cores"
@@ -38,7 +38,7 @@ journal) run millrace-sequencer journal "$@" ;;
 pipeline) run millrace-sequencer pipeline "$@" ;;
 batch) run millrace-batcher batch "$@" ;;
 rpc-e2e | reads) script devnet "$@" ;;
-preconf | soak | restart) script build "$@" ;;
+preconf | soak | restart | submission) script build "$@" ;;
 *)
     echo "make bench NAME=$names" >&2
     exit 2
