@@ -13,7 +13,8 @@ import bench_lib as bench
 
 
 def arguments() -> argparse.Namespace:
-    parser = bench.parser("Minutes at a share of the peak.", gas_limit=4_000_000_000)
+    # Six times what the load uses at most: a base fee that rises for minutes would pass what transactions offer.
+    parser = bench.parser("Minutes at a share of the peak.", gas_limit=10_000_000_000)
     parser.add_argument("--minutes", type=bench.positive_float, default=10.0)
     parser.add_argument("--share", type=bench.positive_float, default=0.7, help="of the peak")
     parser.add_argument("--peak", type=bench.positive_float, help="transactions a second; measured first if not given")
