@@ -196,7 +196,8 @@ fn plain_head(
     Some(Head { head_bytes, body_bytes, is_last, is_preconfirmed })
 }
 
-/// Headers that change where a request ends, or what is answered.
+/// Headers that change where a request ends, or what is answered. Only browsers name an origin, and only to browsers does it matter
+/// which origins may ask: without one the headers that say so are left out.
 const UNUSUAL: [&str; 4] = ["transfer-encoding", "expect", "upgrade", "origin"];
 
 /// A length in digits and nothing else, small enough to be added to another.
