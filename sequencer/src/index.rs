@@ -66,7 +66,9 @@ pub enum IndexError {
 impl Index {
     /// Opens the index in a directory of its own, creating it if there is none.
     pub fn open(directory: &Path) -> Result<Self, IndexError> {
-        let database = Database::builder(directory).cache_size(CACHE_BYTES).open()?;
+        // One worker: several keep a core busy with waiting.
+        let database =
+            Database::builder(directory).cache_size(CACHE_BYTES).worker_threads(1).open()?;
         // A change of layout takes new names, and so begins empty.
         let keyspace = |name| {
             database.keyspace(name, || {

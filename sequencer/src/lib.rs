@@ -27,6 +27,7 @@ pub mod journal;
 mod l1_cost;
 mod l1_side;
 mod l2_ref;
+mod memory;
 pub mod mempool;
 mod metrics;
 mod node;
@@ -56,6 +57,7 @@ pub use crate::{
     },
     deploy::{Funded, NewRollup, deploy},
     devnet::{Devnet, DevnetListening, run_devnet},
+    memory::keep_memory,
     node::{Role, run_dev, run_node},
     rebuild::RestartNeeded,
     replay::run as replay,

@@ -12,7 +12,7 @@ use millrace_protocol::RollupConfig;
 use millrace_sequencer::{
     Cli, Command, Config, ConfigCommand, DeployArgs, Devnet, DevnetArgs, Listening, LogFormat,
     NodeArgs, RestartNeeded, Rollup, RollupArgs, Settings, VerifyArgs, banner, devnet_banner,
-    replay, run_dev, run_devnet, run_node,
+    keep_memory, replay, run_dev, run_devnet, run_node,
 };
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -23,20 +23,6 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// What the process exits with when all that is wrong is mended by starting it again: `EX_TEMPFAIL` of `sysexits.h`.
 const RESTART_NEEDED: u8 = 75;
-
-/// `mi_option_purge_delay` of `mimalloc.h`, in milliseconds. The crate does not name it; it lies next to one that it does, in
-/// versions 2.3 and 3.3 alike.
-const PURGE_DELAY: libmimalloc_sys::mi_option_t = 15;
-const _: () = assert!(PURGE_DELAY + 1 == libmimalloc_sys::mi_option_use_numa_nodes);
-
-/// Blocks take and free the same memory again and again. Left alone, the allocator gives it back to the system after a
-/// second, and the system clears it before it gives it out again: a tenth of a block's time.
-#[expect(unsafe_code, reason = "the allocator is written in C")]
-fn keep_memory() {
-    const MILLISECONDS: std::ffi::c_long = 10_000;
-    // SAFETY: it sets a number, which may be done at any time.
-    unsafe { libmimalloc_sys::mi_option_set(PURGE_DELAY, MILLISECONDS) };
-}
 
 fn main() -> ExitCode {
     keep_memory();

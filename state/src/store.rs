@@ -44,6 +44,9 @@ const TABLES: [(Table, &str); 7] = [
 const MEMTABLE_BYTES: u64 = 32 << 20;
 /// See [`Batch::put_long`].
 const PIECE_BYTES: usize = 2048;
+/// Threads that sort tables. Of several, the store's library lets one wait for new tables, which it does by handing itself back,
+/// again and again, what the others have not come to yet: a core is lost for as long as tables are merged.
+const WORKERS: usize = 1;
 /// The store's log, kept until the tables behind it are on disk.
 const LOG_BYTES_MAX: u64 = 512 << 20;
 
@@ -100,6 +103,7 @@ impl Store {
         let database = Database::builder(dir)
             .cache_size(cache_bytes as u64)
             .max_journaling_size(LOG_BYTES_MAX)
+            .worker_threads(WORKERS)
             .open()
             .map_err(|error| match error {
                 fjall::Error::Locked => StoreOpenError::Locked,

@@ -29,6 +29,7 @@ use crate::{args::Args, figures::Figures};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    millrace_sequencer::keep_memory();
     let args = Args::parse();
     if args.alone {
         println!("{}", line::measure(&args, args.workloads[0], args.accounts[0]).to_line());
