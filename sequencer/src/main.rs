@@ -168,17 +168,3 @@ fn start_logs(settings: &Settings) -> anyhow::Result<()> {
     }
     Ok(())
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    #[expect(unsafe_code, reason = "the allocator is written in C")]
-    fn the_option_is_the_one_with_this_default() {
-        // SAFETY: it reads a number.
-        let default = unsafe { libmimalloc_sys::mi_option_get(PURGE_DELAY) };
-        // Another version may have put another option in its place.
-        assert_eq!(default, 1_000);
-    }
-}
