@@ -13,7 +13,7 @@ use bytes::{Buf, BytesMut};
 use httparse::Status;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    time::{Instant, timeout_at},
+    time::{Instant, sleep_until, timeout_at},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -71,16 +71,22 @@ impl Plain<'_> {
         let mut stopped = std::pin::pin!(self.stop.cancelled());
         let mut input = BytesMut::with_capacity(READ_BYTES);
         let mut output = Vec::new();
+        // When the rest of a head comes too late.
+        let mut head_due = None;
         loop {
             let head = match begun(&input, self.config.body_bytes_max) {
                 Begun::Plain(head) => head,
                 Begun::Unusual => return Ok(Some(socket.put_back(input.freeze()))),
                 Begun::Partly => {
                     input.reserve(READ_BYTES / 2);
+                    if !input.is_empty() && head_due.is_none() {
+                        head_due = Some(Instant::now() + self.config.request_timeout);
+                    }
                     let is_over = tokio::select! {
                         biased;
                         read = socket.read_buf(&mut input) => read? == 0,
                         () = &mut stopped => true,
+                        () = until(head_due) => return Ok(None),
                     };
                     match is_over {
                         true if input.is_empty() => return Ok(None),
@@ -90,6 +96,7 @@ impl Plain<'_> {
                     }
                 }
             };
+            head_due = None;
             let deadline = Instant::now() + self.config.request_timeout;
             let end = head.head_bytes + head.body_bytes;
             if input.len() < end {
@@ -119,13 +126,21 @@ impl Plain<'_> {
                 // One large request is no reason to hold so much for ever.
                 input = BytesMut::with_capacity(READ_BYTES);
             }
-            let is_last = head.is_last || !input.is_empty() && self.stop.is_cancelled();
+            let is_last = head.is_last || self.stop.is_cancelled();
             answered(&mut output, answer.len(), is_last);
             socket.write_all_buf(&mut Buf::chain(&*output, answer.as_bytes())).await?;
             if is_last {
                 return socket.shutdown().await.map(|()| None);
             }
         }
+    }
+}
+
+/// Waits until then; for ever, if there is no such moment.
+async fn until(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => sleep_until(moment).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -61,7 +61,7 @@ enum Work {
     Sealed(Box<Sealed>),
     /// Given it up.
     Withdrawn,
-    /// Nothing, but it wants to know when all this is done.
+    /// Nothing, but it wants to know when the block before, or the withdrawal, is done.
     Asked(SyncSender<()>),
 }
 

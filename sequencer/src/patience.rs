@@ -32,8 +32,8 @@ impl Patience {
     /// Has the journal do something, again and again while it is out of room or out of reach. Until it recovers the door is
     /// closed, and whoever looks hears the `problem`.
     ///
-    /// A block that is not journaled when it is time to stop was never acknowledged, so nobody misses it; and what should
-    /// have been taken back stands where it stood, to be contradicted again.
+    /// A block that is not journaled when it is time to stop was never acknowledged, and what was promised of it is made of it by
+    /// the next start; what should have been taken back stands where it stood, to be contradicted again.
     pub(crate) fn have<E: Display>(
         &self,
         operation: &str,

@@ -172,6 +172,23 @@ async fn a_silent_connection_is_closed() {
 }
 
 #[tokio::test]
+async fn a_head_that_never_ends_times_out() {
+    let config = Config { request_timeout: Duration::from_millis(200), ..Config::default() };
+    let server = Server::start(config).await;
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    stream.write_all(b"POST / HTTP/1.1\r\n").await.unwrap();
+    // However often it goes on.
+    let cut_off = timeout(PATIENCE, async {
+        while stream.write_all(b"x: y\r\n").await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
+    cut_off.await.expect("the server gives up on a head that goes on for ever");
+    assert_eq!(server.result("eth_chainId", "[]").await, "0x385");
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn a_body_that_never_comes_times_out() {
     let config = Config { request_timeout: Duration::from_millis(200), ..Config::default() };
     let server = Server::start(config).await;

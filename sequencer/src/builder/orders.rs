@@ -24,13 +24,30 @@ pub(crate) enum Order {
         /// Hears of the block, or why there can be none.
         answer: oneshot::Sender<Result<Arc<Block>, Refused>>,
     },
-    /// Blocks above this number are taken back.
+    /// Blocks that refer to L1 blocks which are gone are taken back. If none does, not even the open one, nothing happens.
     Rewind {
-        /// The block that is the head afterwards.
+        /// The newest block that was found to refer to none, and so stays.
         to: BlockNumber,
+        /// L1 blocks from this number on are gone.
+        gone_from: u64,
         /// Hears when it is done.
         answer: oneshot::Sender<()>,
     },
+}
+
+impl Order {
+    /// The order, unless it has no meaning for a chain whose newest block, sealed or open, refers to this L1 block: origins never
+    /// decrease, so none refers to a later one. Then it is answered.
+    pub(super) fn unless_done(self, newest_origin: u64) -> Option<Self> {
+        match self {
+            Self::Rewind { gone_from, answer, .. } if newest_origin < gone_from => {
+                // Whoever waited for the answer may have gone away.
+                answer.send(()).ok();
+                None
+            }
+            order => Some(order),
+        }
+    }
 }
 
 /// A batch says something that cannot be a block.
@@ -63,10 +80,10 @@ impl Orders {
         answered.await.map_err(|_| Gone)
     }
 
-    /// Has blocks taken back.
-    pub(crate) async fn rewind(&self, to: BlockNumber) -> Result<(), Gone> {
+    /// Has blocks taken back whose L1 blocks are gone, down to `to` at most.
+    pub(crate) async fn rewind(&self, to: BlockNumber, gone_from: u64) -> Result<(), Gone> {
         let (answer, answered) = oneshot::channel();
-        self.0.try_send(Order::Rewind { to, answer }).map_err(|_| Gone)?;
+        self.0.try_send(Order::Rewind { to, gone_from, answer }).map_err(|_| Gone)?;
         answered.await.map_err(|_| Gone)
     }
 }

@@ -20,7 +20,7 @@ use millrace_derivation::Attributes;
 use millrace_executor::{
     ExecuteError, Executed, Executor, Group, Limits, OpenBlock, Outcome, assemble,
 };
-use millrace_protocol::BaseFeeError;
+use millrace_protocol::{BaseFeeError, L1Attributes};
 use millrace_types::{Block, Transaction};
 use tokio::sync::watch;
 
@@ -37,7 +37,7 @@ use crate::{
     health::{Health, Part},
     intake::Intake,
     journal::PromisedHead,
-    l1_cost,
+    l1_cost, l2_ref,
     mempool::AccountsUnavailable,
     metrics::Metrics,
     patience::Patience,
@@ -119,9 +119,10 @@ impl Builder {
     /// Makes blocks until told to stop: then the one at hand is finished at its slot's end.
     pub(crate) fn run(mut self) -> Result<(), BuilderError> {
         while !self.patience.is_stopped() {
-            match self.orders.try_recv() {
-                Ok(order) => self.obey(order, None)?,
-                Err(_) => self.build_block()?,
+            let order = self.orders.try_recv().ok();
+            match order.and_then(|order| order.unless_done(self.newest_origin())) {
+                Some(order) => self.obey(order, None)?,
+                None => self.build_block()?,
             }
         }
         Ok(())
@@ -130,6 +131,13 @@ impl Builder {
     /// The newest block there is, journaled or not.
     fn newest(&self) -> Head {
         self.sealed.clone().unwrap_or_else(|| Head::clone(&self.chain.head()))
+    }
+
+    /// The number of the L1 block that it refers to: no block there is refers to a later one.
+    fn newest_origin(&self) -> u64 {
+        // Genesis does not say, and is not taken back.
+        l2_ref::l1_attributes(&self.newest().block.block)
+            .map_or(0, |attributes| attributes.l1_number)
     }
 
     fn build_block(&mut self) -> Result<(), BuilderError> {
@@ -168,6 +176,8 @@ impl Builder {
             Slot::Over => self.seal(block.finish()?).map(drop),
             Slot::Cut(order) => {
                 drop(block);
+                // First what is on its way: until the pool has the block's transactions again, they are found in it.
+                self.commits.withdraw()?;
                 let abandoned = self.chain.withdraw_open();
                 self.obey(order, Some(abandoned))
             }
@@ -182,9 +192,10 @@ impl Builder {
         deadline: Instant,
         deposits_only: bool,
     ) -> Result<Slot, BuilderError> {
+        let origin = shown.origin();
         let mut paused_until = Instant::now();
         while Instant::now() < deadline {
-            if let Some(order) = self.wait(paused_until, &never()) {
+            if let Some(order) = self.wait(paused_until, &never(), origin) {
                 return Ok(Slot::Cut(order));
             }
             if deposits_only || *self.throttle.borrow() {
@@ -195,7 +206,7 @@ impl Builder {
             let gas_left = block.attributes().gas_limit - block.gas_used();
             let candidates: Arc<[_]> = self.intake.take_best(GROUP_MAX, gas_left).into();
             if candidates.is_empty() {
-                if let Some(order) = self.wait(deadline, &self.woken) {
+                if let Some(order) = self.wait(deadline, &self.woken, origin) {
                     return Ok(Slot::Cut(order));
                 }
                 continue;
@@ -213,12 +224,12 @@ impl Builder {
         Ok(Slot::Over)
     }
 
-    /// Waits until then, or until something is `woken`, or for an order.
-    fn wait(&self, until: Instant, woken: &Receiver<()>) -> Option<Order> {
+    /// Waits until then, or until something is `woken`, or for an order that concerns blocks of L1 blocks up to `origin`.
+    fn wait(&self, until: Instant, woken: &Receiver<()>, origin: u64) -> Option<Order> {
         let left = until.saturating_duration_since(Instant::now());
         select! {
             recv(self.orders) -> order => match order {
-                Ok(order) => Some(order),
+                Ok(order) => order.unless_done(origin),
                 Err(_) => {
                     std::thread::sleep(left);
                     None
@@ -238,6 +249,8 @@ impl Builder {
 
     /// Says once why there is no next block, and waits a little.
     fn stall(&mut self, stalled: &Stalled) -> Result<(), BuilderError> {
+        // Whoever hands nothing over does not hear why what was handed over could not be made durable.
+        self.settle()?;
         let problem = format!("no blocks are made: {stalled}");
         if self.stalled.as_ref() != Some(&problem) {
             match stalled {
@@ -265,7 +278,7 @@ impl Builder {
     }
 
     fn wait_for_order(&mut self) -> Result<(), BuilderError> {
-        match self.wait(Instant::now() + STALLED_INTERVAL, &never()) {
+        match self.wait(Instant::now() + STALLED_INTERVAL, &never(), self.newest_origin()) {
             Some(order) => self.obey(order, None),
             None => Ok(()),
         }
@@ -282,8 +295,10 @@ impl Builder {
         self.commits.withdraw()?;
         self.sealed = None;
         match order {
-            Order::Rewind { to, answer } => {
-                let displaced = self.rewind(to)?;
+            Order::Rewind { to, gone_from, answer } => {
+                // A block may have been sealed since somebody looked for the newest one that stays.
+                let stays = self.newest_origin() < gone_from;
+                let displaced = if stays { None } else { self.rewind(to)? };
                 self.give_back(displaced, abandoned)?;
                 answer.send(()).ok();
             }
@@ -414,6 +429,13 @@ struct Shown {
 }
 
 impl Shown {
+    /// The number of the L1 block that the open block refers to.
+    fn origin(&self) -> u64 {
+        let first = self.head.prescribed.deposits.first();
+        let attributes = first.and_then(|deposit| L1Attributes::decode(&deposit.input).ok());
+        attributes.map_or(u64::MAX, |attributes| attributes.l1_number)
+    }
+
     fn add(&mut self, block: &OpenBlock, group: &Group) {
         let included = group.outcomes.iter().filter_map(|outcome| match outcome {
             Outcome::Included(included) => {

@@ -411,7 +411,7 @@ impl Deriver {
         let search = self.search();
         let stays = search.newest_by_origin(first, head, l1_number).await?;
         // Even if no sealed block has to go: the open one may refer to a block that is gone.
-        Ok(self.orders.rewind(stays).await?)
+        Ok(self.orders.rewind(stays, l1_number + 1).await?)
     }
 }
 

@@ -192,7 +192,7 @@ async fn a_block_in_place_of_another_is_promised_anew() {
     world.wait_for_promise(2).await;
     world.wait_for_block(&[first.clone(), second.clone()]).await;
 
-    world.writer.orders.rewind(0).await.unwrap();
+    world.writer.orders.rewind(0, 0).await.unwrap();
     // They return to the pool by themselves.
     world.wait_for_promise(2).await;
     world.submit(&third).await;
