@@ -201,6 +201,24 @@ async fn a_block_in_place_of_another_is_promised_anew() {
     world.end().await;
 }
 
+/// L1 takes back blocks above those that ours refer to, while ours is open and again when it is sealed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_promise_outlives_l1_blocks_that_nothing_refers_to() {
+    let directory = tempfile::tempdir().unwrap();
+    let [first, _, _] = payments();
+    let world = World::begin(directory.path(), &[], true).await;
+    world.submit(&first).await;
+    world.wait_for_promise(1).await;
+    let is_sealed = || world.chain.head().block.block.number() == 1;
+    // All refers to block 0 of L1.
+    world.writer.orders.rewind(0, 1).await.unwrap();
+    assert!(world.promised().await == 1 || is_sealed());
+    world.wait_for_block(&[first]).await;
+    world.writer.orders.rewind(0, 1).await.unwrap();
+    assert!(is_sealed());
+    world.end().await;
+}
+
 /// A node that has promised something as a sequencer, and now only follows L1: that decides otherwise.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_l1_orders_takes_the_place_of_what_was_promised() {
