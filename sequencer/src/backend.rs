@@ -206,26 +206,33 @@ impl Backend for NodeBackend {
     }
 
     async fn block(&self, at: BlockRef) -> Result<Option<Arc<ChainBlock>>, ReadError> {
-        match self.resolve(at).map_err(broken)? {
-            None => Ok(None),
-            Some(At::Open(open)) => Ok(Some(Arc::new(open.answer(&self.chain.spec)))),
-            Some(At::Sealed(number)) => {
-                let block = self.served(number).await?;
-                let block = block.filter(|block| may_be(at, block.block.header.hash()));
-                Ok(block.map(|block| block.answer(&self.chain.spec)))
+        for _ in 0..looks(at) {
+            let number = match self.resolve(at).map_err(broken)? {
+                None => break,
+                Some(At::Open(open)) => return Ok(Some(Arc::new(open.answer(&self.chain.spec)))),
+                Some(At::Sealed(number)) => number,
+            };
+            let block = self.served(number).await?;
+            if let Some(block) = block.filter(|block| may_be(at, block.block.header.hash())) {
+                return Ok(Some(block.answer(&self.chain.spec)));
             }
         }
+        Ok(None)
     }
 
     async fn header(&self, at: BlockRef) -> Result<Option<SealedHeader>, ReadError> {
-        match self.resolve(at).map_err(broken)? {
-            None => Ok(None),
-            Some(At::Open(open)) => Ok(Some(open.header())),
-            Some(At::Sealed(number)) => {
-                let header = self.chain.header(number).await.map_err(broken)?;
-                Ok(header.filter(|header| may_be(at, header.hash())))
+        for _ in 0..looks(at) {
+            let number = match self.resolve(at).map_err(broken)? {
+                None => break,
+                Some(At::Open(open)) => return Ok(Some(open.header())),
+                Some(At::Sealed(number)) => number,
+            };
+            let header = self.chain.header(number).await.map_err(broken)?;
+            if let Some(header) = header.filter(|header| may_be(at, header.hash())) {
+                return Ok(Some(header));
             }
         }
+        Ok(None)
     }
 
     async fn transaction(&self, hash: TxHash) -> Result<Option<Lookup>, ReadError> {
@@ -380,6 +387,15 @@ impl Backend for NodeBackend {
 /// another come in its place, before it is read by its number.
 fn may_be(at: BlockRef, hash: B256) -> bool {
     !matches!(at, BlockRef::Hash(named) if named != hash)
+}
+
+/// How often to look for the block that is meant. Should the one that a tag names be taken back before it is read, then the tag
+/// names another one.
+const fn looks(at: BlockRef) -> usize {
+    match at {
+        BlockRef::Latest | BlockRef::Pending | BlockRef::Safe | BlockRef::Finalized => 8,
+        BlockRef::Number(_) | BlockRef::Hash(_) | BlockRef::Earliest => 1,
+    }
 }
 
 fn broken(error: impl std::fmt::Display) -> ReadError {
