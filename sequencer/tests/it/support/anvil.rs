@@ -80,14 +80,16 @@ impl Anvil {
         self.rpc.call("anvil_mine", json!([U256::from(count)]));
     }
 
-    /// Replaces the newest blocks by as many empty ones: what was in them is gone. Only while it is halted: a block that
+    /// Replaces the newest blocks by one more empty ones: what was in them is gone. Only while it is halted: a block that
     /// comes in the midst of it leaves anvil with a chain that doesn't hold together.
     pub(crate) fn reorg(&self, depth: u64) {
+        // One may be in the making: anvil's state shows it before its chain does. The next one waits until it is finished.
+        self.mine(1);
         // Blocks of the same second with the same content would be the same blocks.
         let fork = self.forks.fetch_add(1, Ordering::Relaxed);
         let coinbase = Address::left_padding_from(&fork.to_be_bytes());
         self.rpc.call("anvil_setCoinbase", json!([coinbase]));
-        self.rpc.call("anvil_reorg", json!([depth, []]));
+        self.rpc.call("anvil_reorg", json!([depth + 1, []]));
     }
 
     /// Sets an account's balance, in wei.
