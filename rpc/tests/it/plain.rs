@@ -203,8 +203,8 @@ async fn something_else_may_follow() {
 #[tokio::test]
 async fn connections_end() {
     let config = Config {
-        idle_timeout: Duration::from_millis(200),
-        request_timeout: Duration::from_millis(100),
+        idle_timeout: Duration::from_secs(1),
+        request_timeout: Duration::from_millis(500),
         ..Config::default()
     };
     let server = Server::start(config).await;

@@ -25,7 +25,7 @@ use crate::{
 
 const GAS_LIMIT: u64 = 60_000_000;
 /// Long enough to send some transactions into the first block, and to make sure of what is promised of it.
-const BLOCK_TIME_S: u64 = 3;
+const BLOCK_TIME_S: u64 = 6;
 
 /// L1, as far as a writer hears of it: it decides nothing, and after the first block it is not there.
 struct OneBlock(NoL1);
